@@ -1,0 +1,1 @@
+"""matcalc: derivatives with respect to matrices, by named rules, every step checked by numbers."""

@@ -1,0 +1,1 @@
+"""Terms: interned expressions with shapes, the operators they are made of, and walks over them."""

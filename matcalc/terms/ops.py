@@ -1,0 +1,98 @@
+"""The table of operators: name, arity, and the laws that belong to the operator itself.
+
+Every interpretation (shape, value, text, LaTeX, code) is a table of its own elsewhere; adding one
+touches no operator.  ``associative`` and ``commutative`` arguments are kept flat and sorted by the
+constructors.  ``linear`` lists the argument places in which the operator is linear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ANY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operator; ``rank`` orders the operands of sums and commutative products."""
+
+    name: str
+    arity: int
+    rank: int
+    linear: tuple[int, ...] = ()
+    associative: bool = False
+    commutative: bool = False
+    binder: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str:
+        return self.name.upper()
+
+
+_TABLE: dict[str, Op] = {}
+
+
+def _op(name: str, arity: int, rank: int, **laws: object) -> Op:
+    made = Op(name, arity, rank, **laws)  # type: ignore[arg-type]
+    _TABLE[name] = made
+    return made
+
+
+# leaves
+NUM = _op("num", 0, 0)  # attr: int or Fraction
+INT = _op("int", 0, 1)  # attr: Atom, a size or an index used as a number
+CONST = _op("const", 0, 2)  # attr: "pi"
+SYM = _op("sym", 0, 3)  # attr: Symbol
+MEMBER = _op("member", 0, 3)  # attr: Member
+EYE = _op("eye", 0, 4)  # attr: (n,)
+ZEROS = _op("zeros", 0, 4)  # attr: (m, n)
+ONES = _op("ones", 0, 4)  # attr: (m, n)
+BASIS = _op("basis", 0, 4)  # attr: (i, n)
+COMMUTATION = _op("commutation", 0, 4)  # attr: (m, n): K vec(A) = vec(A') for A m×n
+IND = _op("ind", 0, 4)  # attr: (relation, left, right)
+
+# arithmetic
+ADD = _op("add", ANY, 9, linear=(ANY,), associative=True, commutative=True)
+TIMES = _op("times", ANY, 6, associative=True, commutative=True)  # scalars
+SCALE = _op("scale", 2, 6, linear=(0, 1))  # scalar times array
+MUL = _op("mul", ANY, 7, associative=True)  # matrix product
+HAD = _op("had", ANY, 7, associative=True, commutative=True)  # entry by entry
+KRON = _op("kron", ANY, 7, associative=True)
+TRANSPOSE = _op("transpose", 1, 5, linear=(0,))
+INV = _op("inv", 1, 5)
+MPOW = _op("mpow", 1, 5)  # attr: Dim
+POW = _op("pow", 2, 5)  # entry by entry
+
+# functions
+FUN = _op("fun", 1, 5)  # attr: str or Unknown; entry by entry
+TR = _op("tr", 1, 5, linear=(0,))
+DET = _op("det", 1, 5)
+LOGDET = _op("logdet", 1, 5)
+VEC = _op("vec", 1, 5, linear=(0,))
+UNVEC = _op("unvec", 1, 5, linear=(0,))  # attr: (m, n)
+DIAG = _op("diag", 1, 5, linear=(0,))  # vector to diagonal matrix
+DIAGONAL = _op("diagonal", 1, 5, linear=(0,))  # matrix to the vector of its diagonal
+TOTAL = _op("total", 1, 5, linear=(0,))  # sum of all entries
+NORM = _op("norm", 1, 5)  # Frobenius; of a vector the 2-norm
+ENTRY = _op("entry", 1, 5, linear=(0,))  # attr: (i, j)
+BLOCK = _op("block", ANY, 8, linear=(ANY,))  # attr: Grid
+
+# binders
+SUM = _op("sum", 1, 8, linear=(0,), binder=True)  # attr: Range
+PROD = _op("prod", 1, 8, binder=True)  # attr: Range; ordered
+
+# the calculus
+DIFF = _op("diff", 1, 3)  # the differential d(.)
+INNER = _op("inner", 2, 5, linear=(0, 1))  # ⟨A, B⟩ = tr(A'B)
+
+
+def op_named(name: str) -> Op:
+    """The operator with this name."""
+    return _TABLE[name]
+
+
+def all_ops() -> tuple[Op, ...]:
+    """All operators, in the order of the table."""
+    return tuple(_TABLE.values())

@@ -1,0 +1,188 @@
+"""Walks over the shared graph of a term, none of them recursive, each node met once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .dims import Atom, Dim, Index, dim, substitute, substitute_atom
+from .symbols import Member, Range
+from .term import Term
+
+
+def postorder(*roots: Term) -> list[Term]:
+    """All distinct sub-terms, arguments before the terms that use them."""
+    seen: set[Term] = set()
+    order: list[Term] = []
+    for root in roots:
+        if root in seen:
+            continue
+        stack: list[tuple[Term, int]] = [(root, 0)]
+        seen.add(root)
+        while stack:
+            term, at = stack.pop()
+            args = term.args
+            while at < len(args) and args[at] in seen:
+                at += 1
+            if at < len(args):
+                stack.append((term, at + 1))
+                seen.add(args[at])
+                stack.append((args[at], 0))
+            else:
+                order.append(term)
+    return order
+
+
+def size(*roots: Term) -> int:
+    """Number of nodes of the shared graph, leaves included."""
+    return len(postorder(*roots))
+
+
+def dependents(root: Term, targets: Iterable[Term]) -> set[Term]:
+    """The sub-terms of ``root`` in which one of ``targets`` occurs (themselves included)."""
+    found = set(targets)
+    for term in postorder(root):
+        if term not in found and any(arg in found for arg in term.args):
+            found.add(term)
+    return found
+
+
+def contains(root: Term, target: Term) -> bool:
+    """True when ``target`` is a sub-term of ``root``."""
+    return root is target or (target.depth < root.depth and any(t is target for t in postorder(root)))
+
+
+def free_atoms(root: Term) -> set[Atom]:
+    """All atoms of dimensions in the term, bound indices excepted."""
+    found: set[Atom] = set()
+    bound: set[Index] = set()
+    for term in postorder(root):
+        for part in (term.rows, term.cols, *attr_dims(term.attr)):
+            found |= part.atoms()
+        if isinstance(term.attr, Range):
+            bound.add(term.attr.index)
+    return found - bound
+
+
+def attr_dims(attr: Any) -> list[Dim]:
+    """The dimensions inside what an operator carries."""
+    if isinstance(attr, Dim):
+        return [attr]
+    if isinstance(attr, Atom):
+        return [dim(attr)]
+    if isinstance(attr, Member):
+        return [attr.at]
+    if isinstance(attr, Range):
+        return [attr.index.lo, attr.index.hi]
+    if isinstance(attr, tuple):
+        return [part for part in attr if isinstance(part, Dim)]
+    return []
+
+
+def map_attr(attr: Any, atoms: Mapping[Atom, Dim]) -> Any:
+    """What an operator carries after a substitution of atoms (an :class:`Atom` may become a :class:`Dim`)."""
+    if isinstance(attr, Dim):
+        return substitute(attr, atoms)
+    if isinstance(attr, Atom):
+        return substitute_atom(attr, atoms)
+    if isinstance(attr, Member):
+        return Member(attr.family, substitute(attr.at, atoms))
+    if isinstance(attr, Range):
+        index = attr.index
+        return Range(Index(index.level, substitute(index.lo, atoms), substitute(index.hi, atoms)), attr.step)
+    if type(attr) is tuple:
+        return tuple(substitute(p, atoms) if isinstance(p, Dim) else p for p in attr)
+    return attr
+
+
+def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None]) -> Term:
+    """Bottom-up copy: ``change(term, new_args)`` gives the new term, or None to rebuild it as it is."""
+    from .build import with_args
+
+    made: dict[Term, Term] = {}
+    for term in postorder(root):
+        args = tuple(made[a] for a in term.args)
+        new = change(term, args)
+        if new is None:
+            new = term if args == term.args else with_args(term, args)
+        made[term] = new
+    return made[root]
+
+
+def fresh_index(index: Index, avoid: frozenset[Index]) -> Index:
+    """An index of the same range that is not in ``avoid``."""
+    level = index.level
+    while Index(level, index.lo, index.hi) in avoid:
+        level += 1
+    return Index(level, index.lo, index.hi)
+
+
+def open_binder(term: Term, avoid: frozenset[Index]) -> tuple[Index, Term]:
+    """Index and body of a sum or product, the index renamed so that it is not in ``avoid``."""
+    index: Index = term.attr.index
+    body = term.args[0]
+    if index in avoid:
+        fresh = fresh_index(index, avoid | body.indices)
+        return fresh, substitute_indices(body, {index: dim(fresh)})
+    return index, body
+
+
+def substitute_indices(root: Term, atoms: Mapping[Atom, Dim]) -> Term:
+    """Replace atoms of dimensions (sizes, indices) throughout, capture-free."""
+    return replace(root, {}, atoms)
+
+
+def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | None = None) -> Term:
+    """Replace sub-terms and atoms, all at once and capture-free.
+
+    A bound index that occurs free in a replacement is renamed first.
+    """
+    from .build import binder, with_args, with_attr
+
+    atoms = atoms or {}
+    incoming: frozenset[Index] = frozenset()
+    for value in terms.values():
+        incoming |= value.indices
+    for d in atoms.values():
+        incoming |= d.indices
+    names_only = not any(not isinstance(a, Index) for a in atoms)
+    made: dict[Term, Term] = dict(terms)
+
+    def settled(term: Term) -> bool:
+        if term in made:
+            return True
+        if not terms and names_only and not (term.indices and _touches(term.indices, atoms)):
+            made[term] = term
+            return True
+        return False
+
+    stack = [root]
+    while stack:
+        term = stack[-1]
+        if settled(term):
+            stack.pop()
+            continue
+        if term.op.binder and (term.attr.index in incoming or term.attr.index in atoms):
+            index, body = open_binder(term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index)))
+            if not settled(body):
+                stack.append(body)
+                continue
+            made[term] = binder(term.op, map_attr(Range(index, term.attr.step), atoms), made[body])
+            stack.pop()
+            continue
+        waiting = [a for a in term.args if not settled(a)]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        args = tuple(made[a] for a in term.args)
+        attr = map_attr(term.attr, atoms) if atoms else term.attr
+        if attr is not term.attr and attr != term.attr:
+            made[term] = with_attr(term, args, attr)
+        else:
+            made[term] = term if args == term.args else with_args(term, args)
+        stack.pop()
+    return made[root]
+
+
+def _touches(indices: frozenset[Index], atoms: Mapping[Atom, Dim]) -> bool:
+    return any(i in atoms for i in indices)
