@@ -1,0 +1,189 @@
+"""Text to syntax tree, by the grammar in ``grammar/matcalc.lark``.
+
+Nothing here is recursive in the depth of the text: the tree is built while parsing.  This is the
+only reader of strings in the package.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from lark import Lark, Token
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.lark import PostLex
+
+from ..errors import LimitExceeded, ParseError
+from ..resources import data_dir
+from .syntax import Node
+
+STARTS = ("script", "expression", "rulefile", "type")
+MAX_LENGTH = 4_000_000
+"""Texts longer than this many characters are refused."""
+
+_OPEN = {"LPAR", "LSQB", "LBRACE"}
+_CLOSE = {"RPAR", "RSQB", "RBRACE"}
+_ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "_RNORM"}
+
+
+class _Layout(PostLex):
+    """Ends of statements outside brackets; left and right ‖ told apart."""
+
+    always_accept = ("_NEWLINE", "_SEMICOLON", "_NORM")
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """Rewrite the stream of tokens."""
+        brackets: list[str] = []
+        before = ""
+        for token in stream:
+            kind = token.type
+            if kind in _OPEN:
+                brackets.append(kind)
+            elif kind in _CLOSE and brackets:
+                brackets.pop()
+            elif kind == "_NEWLINE":
+                if brackets:
+                    continue
+                kind = "_END"
+            elif kind == "_SEMICOLON":
+                if not brackets:
+                    kind = "_END"
+            elif kind == "_NORM":
+                if brackets and brackets[-1] == "_NORM" and before in _ENDS_OPERAND:
+                    brackets.pop()
+                    kind = "_RNORM"
+                else:
+                    brackets.append("_NORM")
+                    kind = "_LNORM"
+            made = token if kind == token.type else Token.new_borrow_pos(kind, token.value, token)
+            if kind == "_END" and before in ("", "_END"):
+                continue
+            before = kind
+            yield made
+
+
+class _Builder:
+    """Called by the parser for each construct, bottom-up."""
+
+    def __getattr__(self, kind: str) -> Any:
+        if not kind.islower() or kind.startswith("_"):  # tokens; constructs that vanish
+            raise AttributeError(kind)
+
+        def build(parts: list[Any]) -> Node:
+            return _node(kind, parts)
+
+        return build
+
+    def chain(self, parts: list[Any]) -> Node:
+        """``a + b - c`` or ``a*b/c``: one node, however long."""
+        left, operator, right = parts
+        kind = "sum" if operator.type in ("PLUS", "MINUS", "DOTPLUS", "DOTMINUS") else "product"
+        if left.kind == kind:
+            left.parts.append(right)
+            left.ops.append(operator.type)
+            left.end = right.end
+            return left  # type: ignore[no-any-return]
+        return Node(kind, [left, right], left.start, right.end, [operator.type])
+
+    def kron(self, parts: list[Any]) -> Node:
+        """``A ⊗ B ⊗ C``: one node."""
+        left, right = parts
+        if left.kind == "kron":
+            left.parts.append(right)
+            left.end = right.end
+            return left  # type: ignore[no-any-return]
+        return Node("kron", [left, right], left.start, right.end)
+
+
+def _node(kind: str, parts: list[Any]) -> Node:
+    placed = [p for p in parts if p is not None]
+    if not placed:
+        return Node(kind, parts, -1, -1)
+    start = min((_start(p) for p in placed if _start(p) >= 0), default=-1)
+    end = max((_end(p) for p in placed), default=-1)
+    return Node(kind, parts, start, end)
+
+
+def _start(part: Any) -> int:
+    return part.start if isinstance(part, Node) else (part.start_pos or 0)
+
+
+def _end(part: Any) -> int:
+    return part.end if isinstance(part, Node) else (part.end_pos or 0)
+
+
+
+@lru_cache(maxsize=None)
+def _lark(start: str) -> Lark:
+    text = (data_dir("grammar") / "matcalc.lark").read_text(encoding="utf-8")
+    return Lark(
+        text,
+        start=start,
+        parser="lalr",
+        lexer="contextual",
+        postlex=_Layout(),
+        transformer=_Builder(),
+        maybe_placeholders=True,
+    )
+
+
+def parse_syntax(text: str, start: str = "expression") -> Node:
+    """The syntax tree of a text.
+
+    ``start`` is ``expression``, ``script``, ``rulefile`` or ``type``.  Raises
+    :class:`ParseError` with the place of the first thing that does not fit.
+    """
+    if len(text) > MAX_LENGTH:
+        raise LimitExceeded(f"the text has more than {MAX_LENGTH} characters")
+    clean = unicodedata.normalize("NFC", text)
+    try:
+        return _lark(start).parse(clean)  # type: ignore[return-value]
+    except UnexpectedInput as error:
+        raise _explain(error, clean) from None
+
+
+def _explain(error: UnexpectedInput, text: str) -> ParseError:
+    if isinstance(error, UnexpectedCharacters):
+        at = error.pos_in_stream or 0
+        return ParseError(f"the character {text[at]!r} has no meaning here", text=text, start=at, end=at + 1)
+    if isinstance(error, UnexpectedToken):
+        token = error.token
+        if token.type == "$END":
+            at = len(text.rstrip())
+            return ParseError("the expression is not finished" + _missing(text), text=text, start=at, end=at + 1)
+        at = token.start_pos or 0
+        end = token.end_pos or at + 1
+        shown = "the end of the line" if token.type == "_END" else repr(str(token))
+        message, hint = _diagnose(token, text, at, error)
+        return ParseError(message or f"{shown} does not fit here", text=text, start=at, end=end, hint=hint)
+    return ParseError("this is not an expression", text=text, start=0, end=1)
+
+
+def _missing(text: str) -> str:
+    opened = []
+    pairs = {")": "(", "]": "[", "}": "{"}
+    for char in text:
+        if char in "([{":
+            opened.append(char)
+        elif char in pairs and opened and opened[-1] == pairs[char]:
+            opened.pop()
+    return f": {opened[-1]!r} is not closed" if opened else ""
+
+
+def _diagnose(token: Token, text: str, at: int, error: UnexpectedToken) -> tuple[str | None, str | None]:
+    """A message for the mistakes that people make, and what would be right."""
+    before = text[:at].rstrip()
+    if token.type in ("_OTIMES", "STAR", "SLASH", "DOTSTAR", "DOTSLASH") and before and before[-1] not in "*/@^(,+-":
+        return (
+            "⊗ stands beside another product",
+            "write parentheses to say which comes first: (A ⊗ B)*C or A ⊗ (B*C)",
+        )
+    if token.type == "_END" and before and before[-1] in "+-*/^@,(":
+        return "the line ends in the middle of an expression", "a line goes on only inside brackets"
+    if token.type in ("NAME", "NUMBER", "LPAR") and before and (before[-1].isalnum() or before[-1] in ")]'_"):
+        return f"there is no operator before {str(token)!r}", "a product is written with *: 2*x, A*x, a*(b + c)"
+    if token.type in ("RPAR", "RSQB", "RBRACE"):
+        return f"{str(token)!r} closes nothing, or closes too early", None
+    return None, None

@@ -1,0 +1,41 @@
+"""The untyped syntax tree: what was written, where, before shapes are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Node:
+    """One construct: its kind, its parts (nodes, tokens, None) and its place in the text.
+
+    Chains of sums and products are one node: ``parts`` are the operands, ``ops`` the operators
+    between them, to be read from the left.
+    """
+
+    __slots__ = ("end", "kind", "ops", "parts", "start")
+
+    def __init__(self, kind: str, parts: list[Any], start: int, end: int, ops: list[str] | None = None) -> None:
+        self.kind = kind
+        self.parts = parts
+        self.start = start
+        self.end = end
+        self.ops = ops or []
+
+    def __repr__(self) -> str:
+        return f"Node({self.kind}, {self.start}..{self.end}, {len(self.parts)} parts)"
+
+    def nodes(self) -> list[Node]:
+        """The parts that are nodes."""
+        return [part for part in self.parts if isinstance(part, Node)]
+
+
+def walk(root: Node) -> list[Node]:
+    """All nodes, parts before the nodes that hold them."""
+    order: list[Node] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        stack.extend(node.nodes())
+    order.reverse()
+    return order
