@@ -1,0 +1,1 @@
+"""The calculus: rules under assumptions, differentials, adjoints, Jacobians, forms of a result."""

@@ -25,7 +25,8 @@ MAX_LENGTH = 4_000_000
 
 _OPEN = {"LPAR", "LSQB", "LBRACE"}
 _CLOSE = {"RPAR", "RSQB", "RBRACE"}
-_ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "_RNORM"}
+_BRACKETS = _OPEN | _CLOSE | {"LNORM", "RNORM"}
+_ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "RNORM"}
 
 
 class _Layout(PostLex):
@@ -53,10 +54,10 @@ class _Layout(PostLex):
             elif kind == "_NORM":
                 if brackets and brackets[-1] == "_NORM" and before in _ENDS_OPERAND:
                     brackets.pop()
-                    kind = "_RNORM"
+                    kind = "RNORM"
                 else:
                     brackets.append("_NORM")
-                    kind = "_LNORM"
+                    kind = "LNORM"
             made = token if kind == token.type else Token.new_borrow_pos(kind, token.value, token)
             if kind == "_END" and before in ("", "_END"):
                 continue
@@ -98,12 +99,14 @@ class _Builder:
 
 
 def _node(kind: str, parts: list[Any]) -> Node:
+    """A node that spans all its parts; brackets count for the span and are then dropped."""
     placed = [p for p in parts if p is not None]
-    if not placed:
-        return Node(kind, parts, -1, -1)
-    start = min((_start(p) for p in placed if _start(p) >= 0), default=-1)
-    end = max((_end(p) for p in placed), default=-1)
-    return Node(kind, parts, start, end)
+    start = min((at for at in map(_start, placed) if at >= 0), default=-1)
+    end = max(map(_end, placed), default=-1)
+    kept = [p for p in parts if not (isinstance(p, Token) and p.type in _BRACKETS)]
+    if kind == "type":  # the name and the sizes, or None; the optional brackets leave placeholders
+        kept = [kept[0], next((p for p in kept[1:] if p is not None), None)]
+    return Node(kind, kept, start, end)
 
 
 def _start(part: Any) -> int:
@@ -114,13 +117,13 @@ def _end(part: Any) -> int:
     return part.end if isinstance(part, Node) else (part.end_pos or 0)
 
 
-
 @lru_cache(maxsize=None)
-def _lark(start: str) -> Lark:
+def _lark() -> Lark:
+    """One parser for all starts: most of the cost of making it is shared."""
     text = (data_dir("grammar") / "matcalc.lark").read_text(encoding="utf-8")
     return Lark(
         text,
-        start=start,
+        start=list(STARTS),
         parser="lalr",
         lexer="contextual",
         postlex=_Layout(),
@@ -139,7 +142,7 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
         raise LimitExceeded(f"the text has more than {MAX_LENGTH} characters")
     clean = unicodedata.normalize("NFC", text)
     try:
-        return _lark(start).parse(clean)  # type: ignore[return-value]
+        return _lark().parse(clean, start=start)  # type: ignore[return-value]
     except UnexpectedInput as error:
         raise _explain(error, clean) from None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 
 class Node:
@@ -39,3 +40,25 @@ def walk(root: Node) -> list[Node]:
         stack.extend(node.nodes())
     order.reverse()
     return order
+
+
+T = TypeVar("T")
+Task = Generator["Task[Any]", Any, T]
+"""A step-by-step computation: it yields the tasks whose results it waits for."""
+
+
+def run(task: Task[T]) -> T:
+    """The result of a task, its sub-tasks kept on an explicit stack: no depth of text is too deep."""
+    stack: list[Task[Any]] = [task]
+    value: Any = None
+    while True:
+        try:
+            wanted = stack[-1].send(value)
+        except StopIteration as done:
+            stack.pop()
+            value = done.value
+            if not stack:
+                return value  # type: ignore[no-any-return]
+        else:
+            stack.append(wanted)
+            value = None

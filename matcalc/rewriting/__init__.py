@@ -1,0 +1,1 @@
+"""Rules: what they are, how they are read and checked, how they match, how they are applied."""

@@ -1,0 +1,214 @@
+"""All rules under one set of assumptions: the facts, and a rewriter for each purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from ..errors import NotDifferentiable
+from ..rewriting.engine import Rewriter
+from ..rewriting.facts import Facts, Query
+from ..rewriting.loader import LinearRow, load
+from ..rewriting.match import FLAT, HOLE, instantiate, match
+from ..rewriting.rule import Has, Rule
+from ..terms import build, ops
+from ..terms.ops import Op
+from ..terms.symbols import Grid
+from ..terms.term import Term
+
+Condition = tuple[Term, str]
+
+
+class Local(NamedTuple):
+    """The differential of one operation: the rule, terms linear in the arguments' differentials, conditions."""
+
+    rule: str
+    pieces: tuple[Term, ...]
+    conditions: tuple[Condition, ...]
+
+
+class Moved(NamedTuple):
+    """One linear primitive taken off: the rule, what is left inside, and what arrived outside."""
+
+    rule: str
+    inside: Term
+    outside: Term
+
+
+class System:
+    """The rules of the calculus under assumptions about expressions."""
+
+    def __init__(self, assumptions: frozenset[Query] = frozenset()) -> None:
+        self.assumptions = assumptions
+        file = load("facts").file
+        self.facts = Facts(file.facts, file.implications, assumptions)
+        self._differentials: dict[Op, list[Rule]] = {}
+        for name in ("differential", "elementwise"):
+            for rule in load(name).file.rules:
+                self._differentials.setdefault(rule.left.args[0].op, []).append(rule)
+        self._rows = {name: _by_op(load(name).linear) for name in ("adjoint", "vec")}
+
+    @cached_property
+    def simplifier(self) -> Rewriter:
+        """Rewrites to the simplified form."""
+        return Rewriter(load("simplify").file.rules, self.facts)
+
+    @cached_property
+    def expander(self) -> Rewriter:
+        """Rewrites to the normal form: simplified and multiplied out."""
+        return Rewriter((*load("simplify").file.rules, *load("expand").file.rules), self.facts)
+
+    def simplify(self, term: Term) -> Term:
+        """The simplified form."""
+        return self.simplifier.normalize(term)
+
+    def expand(self, term: Term) -> Term:
+        """The normal form, in which equal terms are identical as far as the rules know."""
+        return self.expander.normalize(term)
+
+    # ------------------------------------------------------------ differentials
+
+    def local_differential(self, node: Term, varies: Iterable[Term]) -> Local:
+        """d(node) in the differentials of those of its arguments that vary.
+
+        Raises :class:`NotDifferentiable` when no rule has this operation on its left.
+        """
+        moving = set(varies)
+        op = node.op
+        if op in FLAT and op is not ops.BLOCK:
+            return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
+        if op is ops.BLOCK:
+            return Local("d-block", tuple(_blocks(node, moving)), ())
+        for rule in self._differentials.get(op, ()):
+            for found in match(rule.left.args[0], node, {}):
+                if not all(self.facts.holds(g, found) for g in rule.guards):
+                    continue
+                found = {**found, "diff": lambda a: build.diff(a) if a in moving else build.zeros(a.rows, a.cols)}
+                total = instantiate(rule.right, found)
+                conditions = tuple((instantiate(c.term, found), c.fact) for c in rule.conditions)
+                pieces = total.args if total.op is ops.ADD else (total,)
+                return Local(rule.name, tuple(p for p in pieces if p.has_diff), self.open_conditions(conditions))
+        name = node.attr if op is ops.FUN else op.name
+        raise NotDifferentiable(f"no rule gives the differential of {name}")
+
+    def _flat_rule(self, op: Op) -> str:
+        return self._differentials[op][0].name
+
+    def open_conditions(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+        """Those conditions that are not known to hold."""
+        return tuple((t, fact) for t, fact in conditions if not self.facts.has(t, fact))
+
+    def rule_conditions(self, guards: Iterable[Has], found: dict[object, object]) -> tuple[Condition, ...]:
+        """The facts that a rule used, instantiated."""
+        return tuple((instantiate(g.term, found), g.fact) for g in guards)
+
+    # ------------------------------------------------------------ linear primitives
+
+    def move(self, table: str, linear: Term, outside: Term) -> Moved:
+        """Take the outermost primitive off a linear term.
+
+        For ``adjoint``, inner(L(X), G) becomes inner(X, L*(G)); for ``vec``, R*vec(L(X)) becomes
+        (R*M)*vec(X).
+        """
+        op = linear.op
+        if op is ops.BLOCK:
+            return _move_block(table, linear, outside)
+        for row in self._rows[table].get(op, ()):
+            for found in _match_linear(row, linear):
+                if row.covector is not None:
+                    for full in match(row.covector, outside, found):
+                        assert row.result is not None
+                        return Moved(row.rule.name, _hole(full), instantiate(row.result, full))
+                elif table == "vec":
+                    if row.result is None:
+                        return Moved(row.rule.name, _hole(found), outside)
+                    return Moved(row.rule.name, _hole(found), build.mul(outside, instantiate(row.result, found)))
+        raise NotDifferentiable(f"no {table} rule moves {op.name}")
+
+
+def _by_op(rows: Iterable[LinearRow]) -> dict[Op, list[LinearRow]]:
+    table: dict[Op, list[LinearRow]] = {}
+    for row in rows:
+        table.setdefault(row.pattern.op, []).append(row)
+    return table
+
+
+def _hole(found: dict[object, object]) -> Term:
+    for key, value in found.items():
+        if getattr(key, "name", None) == HOLE and isinstance(value, Term):
+            return value
+    raise KeyError(HOLE)
+
+
+def _match_linear(row: LinearRow, linear: Term) -> Iterator[dict[object, object]]:
+    """Matches with the hole on the one argument that varies, as tight as it goes."""
+    op = linear.op
+    if op not in FLAT:
+        yield from match(row.pattern, linear, {}, linear=True)
+        return
+    at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
+    hole = next(i for i, arg in enumerate(row.pattern.args) if arg.attr.name == HOLE)
+    combine = build.mul if op is ops.MUL else build.kron if op is ops.KRON else build.times if op is ops.TIMES else build.had
+    if op.commutative:
+        others = linear.args[:at] + linear.args[at + 1 :]
+        groups = {hole: linear.args[at], 1 - hole: combine(*others)}
+    else:
+        before, after = linear.args[:at], linear.args[at + 1 :]
+        last = len(row.pattern.args) - 1
+        if op is ops.KRON and before and after:
+            before, after = before, ()
+            inside = build.kron(*linear.args[at:])
+        else:
+            inside = linear.args[at]
+        if bool(before) != (hole > 0) or bool(after) != (hole < last):
+            return
+        groups = {hole: inside}
+        if before:
+            groups[0] = combine(*before)
+        if after:
+            groups[last] = combine(*after)
+    found: list[dict[object, object]] = [{}]
+    for i, pattern in enumerate(row.pattern.args):
+        found = [deeper for b in found for deeper in match(pattern, groups[i], b, linear=True)]
+    yield from found
+
+
+def _one_by_one(node: Term, moving: set[Term]) -> Iterator[Term]:
+    """The node with one operand at a time replaced by its differential."""
+    args = node.args
+    for i, arg in enumerate(args):
+        if arg in moving:
+            if node.op is ops.ADD:
+                yield build.diff(arg)
+            else:
+                yield build.with_args(node, (*args[:i], build.diff(arg), *args[i + 1 :]))
+
+
+def _blocks(node: Term, moving: set[Term]) -> Iterator[Term]:
+    for i, arg in enumerate(node.args):
+        if arg in moving:
+            empty = [build.zeros(a.rows, a.cols) for a in node.args]
+            empty[i] = build.diff(arg)
+            yield build.with_args(node, tuple(empty))
+
+
+def _move_block(table: str, linear: Term, outside: Term) -> Moved:
+    """The one block that varies: inner([… X …], G) = inner(X, E'*G*F) with E and F selecting the block."""
+    grid: Grid = linear.attr
+    at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
+    row, col = divmod(at, grid.cols)
+    heights = [linear.args[i * grid.cols].rows for i in range(grid.rows)]
+    widths = [linear.args[j].cols for j in range(grid.cols)]
+    inside = linear.args[at]
+    left = build.block([[build.eye(h) if i == row else build.zeros(h, heights[row])] for i, h in enumerate(heights)])
+    right = build.block([[build.eye(w) if j == col else build.zeros(widths[col], w) for j, w in enumerate(widths)]])
+    if table == "adjoint":
+        return Moved("adj-block", inside, build.mul(build.transpose(left), outside, build.transpose(right)))
+    return Moved("vec-product", inside, build.mul(outside, build.kron(build.transpose(right), left)))
+
+
+@lru_cache(maxsize=64)
+def system(assumptions: frozenset[Query] = frozenset()) -> System:
+    """The rules under these assumptions; kept, since a system remembers what it has simplified."""
+    return System(assumptions)

@@ -1,0 +1,453 @@
+"""The value of a term, straight from its definition: the oracle that everything else is tested against.
+
+Every value is a 2-D array, a scalar 1×1.  Nothing is shared with the rules or the code generator.
+Complex inputs are carried through analytically, so that the complex step works: transposes never
+conjugate, and ``abs``, ``sign``, ``relu``, ``norm`` and ``logdet`` branch by the real part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from math import pi
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import MatcalcError, ShapeError, UnknownName
+from ..terms import ops
+from ..terms.dims import Atom, Dim, Index, dim
+from ..terms.dims import evaluate as value_of_dim
+from ..terms.ops import Op
+from ..terms.symbols import Family, Member, Range, Symbol, Unknown
+from ..terms.term import Term
+
+Array = npt.NDArray[Any]
+Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
+Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
+Functions = Mapping[str, Callable[[Array, int], Array]]
+Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
+
+
+@dataclass(frozen=True)
+class Env:
+    """What the leaves of a term stand for.
+
+    ``sizes`` gives integers to names (and to free indices), ``indexed`` to indexed sizes,
+    ``functions`` the derivative of a given order of an unknown function.  ``differentials`` gives
+    the value of DIFF(term) by its argument; a callable also gets the environment of the place,
+    in which the bound indices have their values.
+    """
+
+    sizes: Mapping[Atom, int] = field(default_factory=dict)
+    indexed: Sizes = field(default_factory=dict)
+    symbols: Mapping[Symbol, Any] = field(default_factory=dict)
+    members: Members = field(default_factory=dict)
+    functions: Functions = field(default_factory=dict)
+    differentials: Differentials = field(default_factory=dict)
+
+    def size(self, d: Dim) -> int:
+        """The integer that ``d`` is.  Raises :class:`ShapeError` when it has no value or is a fraction."""
+        value = value_of_dim(d, self.sizes, self.indexed)
+        if value.denominator != 1:
+            raise ShapeError(f"the size {d} is {value}, not an integer")
+        return value.numerator
+
+    def member(self, family: Family, at: int) -> Any:
+        """The value of one member of a family.  Raises :class:`UnknownName` when there is none."""
+        if callable(self.members):
+            return self.members(family, at)
+        if (family, at) not in self.members:
+            raise UnknownName(f"{family.name}[{at}] has no value")
+        return self.members[family, at]
+
+    def with_symbol(self, symbol: Symbol, value: Array) -> Env:
+        """The same environment with another value of one symbol."""
+        return replace(self, symbols={**self.symbols, symbol: value})
+
+    def with_member(self, family: Family, at: int, value: Array) -> Env:
+        """The same environment with another value of one member of a family."""
+
+        def members(other: Family, place: int) -> Array:
+            return value if place == at and other == family else np.asarray(self.member(other, place))
+
+        return replace(self, members=members)
+
+
+@overload
+def evaluate(terms: Term, env: Env) -> Array: ...
+@overload
+def evaluate(terms: Sequence[Term], env: Env) -> list[Array]: ...
+def evaluate(terms: Term | Sequence[Term], env: Env) -> Array | list[Array]:
+    """The value of a term, or of several that share their parts, as 2-D arrays.
+
+    Raises :class:`UnknownName` for a leaf without a value, :class:`ShapeError` for a value of the
+    wrong shape, :class:`MatcalcError` for a singular matrix that is inverted.
+    """
+    machine = _Machine(env)
+    with np.errstate(all="ignore"):
+        if isinstance(terms, Term):
+            return machine.run(terms)
+        return [machine.run(term) for term in terms]
+
+
+class _Machine:
+    """Values of nodes, each kept by the values of the indices that are free in the node."""
+
+    def __init__(self, env: Env) -> None:
+        self.env = env
+        self.frame: dict[Atom, int] = dict(env.sizes)
+        self.known: dict[tuple[Term, tuple[int, ...]], Array] = {}
+        self.orders: dict[Term, list[tuple[Term, tuple[Index, ...]]]] = {}
+
+    def size(self, d: Dim) -> int:
+        value = value_of_dim(d, self.frame, self.env.indexed)
+        if value.denominator != 1:
+            raise ShapeError(f"the size {d} is {value}, not an integer")
+        return value.numerator
+
+    def shape(self, term: Term) -> tuple[int, int]:
+        return self.size(term.rows), self.size(term.cols)
+
+    def place(self) -> Env:
+        """The environment in which the bound indices have their present values."""
+        return replace(self.env, sizes=dict(self.frame))
+
+    def run(self, root: Term) -> Array:
+        """The value of ``root`` under the present values of the indices."""
+        order = self.orders.get(root)
+        if order is None:
+            order = self.orders[root] = _order(root)
+        frame, known = self.frame, self.known
+        value = _EMPTY
+        here: dict[Term, Array] = {}
+        for term, indices in order:
+            key = (term, tuple([frame[i] for i in indices]))
+            found = known.get(key)
+            if found is None:
+                args = [here[a] for a in term.args] if term.op not in _OPAQUE else []
+                found = _VALUE[term.op](self, term, args)
+                known[key] = found
+            here[term] = value = found
+        return value
+
+
+_EMPTY = np.zeros((0, 0))
+_OPAQUE = frozenset({ops.SUM, ops.PROD, ops.DIFF})
+
+
+def _order(root: Term) -> list[tuple[Term, tuple[Index, ...]]]:
+    """Arguments before the terms that use them, the bodies of binders and differentials left out."""
+    seen = {root}
+    order: list[tuple[Term, tuple[Index, ...]]] = []
+    stack: list[tuple[Term, int]] = [(root, 0)]
+    while stack:
+        term, at = stack.pop()
+        args = () if term.op in _OPAQUE else term.args
+        while at < len(args) and args[at] in seen:
+            at += 1
+        if at < len(args):
+            stack.append((term, at + 1))
+            seen.add(args[at])
+            stack.append((args[at], 0))
+        else:
+            order.append((term, tuple(sorted(term.indices, key=lambda i: i.key))))
+    return order
+
+
+def as_column(value: Any) -> Array:
+    """A number as 1×1, a 1-D array as a column, a matrix as it is."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fc":
+        array = array.astype(float)
+    return array.reshape(-1, 1) if array.ndim < 2 else array
+
+
+def _scalar(value: Any) -> Array:
+    return np.array([[value]], dtype=complex if isinstance(value, complex | np.complexfloating) else float)
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _checked(machine: _Machine, term: Term, value: Any, name: str) -> Array:
+    array, shape = as_column(value), machine.shape(term)
+    if array.shape != shape:
+        raise ShapeError(f"{name} has the shape {shape[0]}×{shape[1]}, but its value {array.shape[0]}×{array.shape[1]}")
+    return array
+
+
+def _symbol(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    symbol: Symbol = term.attr
+    if symbol not in machine.env.symbols:
+        raise UnknownName(f"{symbol.name} has no value")
+    return _checked(machine, term, machine.env.symbols[symbol], symbol.name)
+
+
+def _member(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    member: Member = term.attr
+    at = machine.size(member.at)
+    return _checked(machine, term, machine.env.member(member.family, at), f"{member.family.name}[{at}]")
+
+
+def _integer(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    return _scalar(float(value_of_dim(dim(term.attr), machine.frame, machine.env.indexed)))
+
+
+def _basis(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    at, n = (machine.size(d) for d in term.attr)
+    if not 1 <= at <= n:
+        raise ShapeError(f"there is no column {at} in the identity of size {n}")
+    column = np.zeros((n, 1))
+    column[at - 1] = 1.0
+    return column
+
+
+def commutation_matrix(m: int, n: int) -> Array:
+    """K with K vec(A) = vec(A') for A of shape m×n."""
+    matrix = np.zeros((m * n, m * n))
+    for i in range(m):
+        for j in range(n):
+            matrix[i * n + j, j * m + i] = 1.0
+    return matrix
+
+
+_RELATIONS: dict[str, Callable[[int, int], bool]] = {
+    "=": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+}
+
+
+def _indicator(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    relation, left, right = term.attr
+    return _scalar(1.0 if _RELATIONS[relation](machine.size(left), machine.size(right)) else 0.0)
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def _power(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    base, exponent = np.broadcast_arrays(*args)
+    whole = (exponent.imag == 0) & (exponent.real == np.round(exponent.real))
+    power = np.power(base, exponent)
+    return np.where((base.real < 0) & ~whole, np.nan, power)
+
+
+def _inverse(_machine: _Machine, term: Term, args: list[Array]) -> Array:
+    try:
+        return np.asarray(np.linalg.inv(args[0]))
+    except np.linalg.LinAlgError:
+        raise MatcalcError(f"the {len(args[0])}×{len(args[0])} matrix under {term.op.name} is singular here") from None
+
+
+def _matrix_power(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    exponent = machine.size(term.attr)
+    base = args[0] if exponent >= 0 else _inverse(machine, term, args)
+    return np.asarray(np.linalg.matrix_power(base, abs(exponent)))
+
+
+# ---------------------------------------------------------------- functions of one number
+
+
+def _sign(x: Array) -> Array:
+    return np.asarray(np.sign(x.real))
+
+
+def _step(x: Array) -> Array:
+    return np.asarray((x.real > 0).astype(float))
+
+
+def _within(function: Callable[[Array], Array], domain: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The real function: nan outside its domain, also for complex arguments."""
+    return lambda x: np.where(domain(x.real), function(x), np.nan)
+
+
+def _sigmoid(x: Array) -> Array:
+    small = np.exp(-x * _sign(x))
+    return np.asarray(np.where(x.real >= 0, 1.0, small) / (1.0 + small))
+
+
+def _softplus(x: Array) -> Array:
+    return np.asarray(x * _step(x) + np.log1p(np.exp(-x * _sign(x))))
+
+
+def _special(name: str) -> Callable[[Array], Array]:
+    def call(x: Array) -> Array:
+        from scipy import special
+
+        return np.asarray(getattr(special, name)(x))
+
+    return call
+
+
+def _lgamma(x: Array) -> Array:
+    from scipy import special
+
+    if not np.iscomplexobj(x):
+        return np.asarray(special.gammaln(x))
+    return np.asarray(special.loggamma(x) - 1j * special.loggamma(x.real + 0j).imag)
+
+
+def _trigamma(x: Array) -> Array:
+    from scipy import special
+
+    if np.iscomplexobj(x):
+        raise MatcalcError("trigamma has no complex value here")
+    return np.asarray(special.polygamma(1, x))
+
+
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "log": _within(np.log, lambda x: x >= 0),
+    "sqrt": _within(np.sqrt, lambda x: x >= 0),
+    "square": lambda x: x * x,
+    "abs": lambda x: x * _sign(x),
+    "sign": _sign,
+    "step": _step,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": _within(np.arcsin, lambda x: abs(x) <= 1),
+    "acos": _within(np.arccos, lambda x: abs(x) <= 1),
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "relu": lambda x: x * _step(x),
+    "softplus": _softplus,
+    "erf": _special("erf"),
+    "lgamma": _lgamma,
+    "digamma": _special("digamma"),
+    "trigamma": _trigamma,
+}
+"""Functions applied entry by entry; real arguments outside the domain give nan."""
+
+REAL_ONLY = frozenset({"trigamma"})
+"""Functions that have no complex value here: their derivatives are found by differences."""
+
+
+def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    name = term.attr
+    if isinstance(name, Unknown):
+        found = machine.env.functions.get(name.name)
+        if found is None:
+            raise UnknownName(f"the function {name.name} has no value")
+        return np.asarray(found(args[0], name.order))
+    if name not in FUNCTIONS:
+        raise UnknownName(f"there is no function {name} to evaluate")
+    return FUNCTIONS[name](args[0])
+
+
+# ---------------------------------------------------------------- functions of matrices
+
+
+def _logdet(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    phase, logabs = np.linalg.slogdet(args[0])
+    if not np.iscomplexobj(args[0]):
+        return _scalar(logabs)
+    return _scalar(complex(logabs, np.angle(phase * np.sign(phase.real))))
+
+
+def _entry(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    i, j = (machine.size(d) for d in term.attr)
+    m, n = args[0].shape
+    if not (1 <= i <= m and 1 <= j <= n):
+        raise ShapeError(f"there is no entry ({i}, {j}) in a {m}×{n} matrix")
+    return args[0][i - 1 : i, j - 1 : j]
+
+
+def _block(_machine: _Machine, term: Term, args: list[Array]) -> Array:
+    width = term.attr.cols
+    rows = [np.concatenate(args[i : i + width], axis=1) for i in range(0, len(args), width)]
+    return np.concatenate(rows, axis=0)
+
+
+# ---------------------------------------------------------------- binders and differentials
+
+
+def _values(machine: _Machine, attr: Range) -> range:
+    lo, hi = machine.size(attr.index.lo), machine.size(attr.index.hi)
+    return range(lo, hi + 1) if attr.step == 1 else range(lo, hi - 1, -1)
+
+
+def _over(machine: _Machine, term: Term, start: Array, combine: Callable[[Array, Array], Array]) -> Array:
+    index = term.attr.index
+    outside = machine.frame.get(index)
+    for value in _values(machine, term.attr):
+        machine.frame[index] = value
+        start = combine(start, machine.run(term.args[0]))
+    if outside is None:
+        machine.frame.pop(index, None)
+    else:
+        machine.frame[index] = outside
+    return start
+
+
+def _sum(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    return _over(machine, term, np.zeros(machine.shape(term)), lambda a, b: a + b)
+
+
+def _product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    return _over(machine, term, np.eye(machine.size(term.rows)), lambda a, b: a @ b)
+
+
+def _differential(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    argument = term.args[0]
+    given = machine.env.differentials
+    if callable(given):
+        value = given(argument, machine.place())
+    elif argument in given:
+        value = given[argument]
+    else:
+        raise UnknownName(f"the differential d({argument!r}) has no value")
+    return _checked(machine, term, value, "a differential")
+
+
+Evaluator = Callable[[_Machine, Term, list[Array]], Array]
+
+_VALUE: dict[Op, Evaluator] = {
+    ops.NUM: lambda _m, t, _a: _scalar(float(t.attr)),
+    ops.INT: _integer,
+    ops.CONST: lambda _m, t, _a: _scalar({"pi": pi}[t.attr]),
+    ops.SYM: _symbol,
+    ops.MEMBER: _member,
+    ops.EYE: lambda m, t, _a: np.eye(m.size(t.rows)),
+    ops.ZEROS: lambda m, t, _a: np.zeros(m.shape(t)),
+    ops.ONES: lambda m, t, _a: np.ones(m.shape(t)),
+    ops.BASIS: _basis,
+    ops.COMMUTATION: lambda m, t, _a: commutation_matrix(*(m.size(d) for d in t.attr)),
+    ops.IND: _indicator,
+    ops.ADD: lambda _m, _t, a: reduce(np.add, a),
+    ops.TIMES: lambda _m, _t, a: reduce(np.multiply, a),
+    ops.SCALE: lambda _m, _t, a: a[0] * a[1],
+    ops.MUL: lambda _m, _t, a: reduce(np.matmul, a),
+    ops.HAD: lambda _m, _t, a: reduce(np.multiply, a),
+    ops.KRON: lambda _m, _t, a: reduce(np.kron, a),
+    ops.TRANSPOSE: lambda _m, _t, a: a[0].T,
+    ops.INV: _inverse,
+    ops.MPOW: _matrix_power,
+    ops.POW: _power,
+    ops.FUN: _function,
+    ops.TR: lambda _m, _t, a: _scalar(np.trace(a[0])),
+    ops.DET: lambda _m, _t, a: _scalar(np.linalg.det(a[0])),
+    ops.LOGDET: _logdet,
+    ops.VEC: lambda _m, _t, a: a[0].reshape(-1, 1, order="F"),
+    ops.UNVEC: lambda m, t, a: a[0].reshape(m.shape(t), order="F"),
+    ops.DIAG: lambda _m, _t, a: np.diag(a[0][:, 0]),
+    ops.DIAGONAL: lambda _m, _t, a: np.diag(a[0]).reshape(-1, 1),
+    ops.TOTAL: lambda _m, _t, a: _scalar(a[0].sum()),
+    ops.NORM: lambda _m, _t, a: _scalar(np.sqrt((a[0] * a[0]).sum())),
+    ops.ENTRY: _entry,
+    ops.BLOCK: _block,
+    ops.SUM: _sum,
+    ops.PROD: _product,
+    ops.DIFF: _differential,
+    ops.INNER: lambda _m, _t, a: _scalar((a[0] * a[1]).sum()),
+}

@@ -1,0 +1,406 @@
+"""Random inputs of the declared kind for everything that occurs in terms.
+
+The value of a symbol depends on the seed and on the symbol alone, never on what else is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
+
+from ..errors import MatcalcError, ShapeError
+from ..terms import ops
+from ..terms.dims import Atom, Dim, Name, SizeAt, dim
+from ..terms.symbols import Family, Member, Range, Symbol
+from ..terms.term import Term
+from ..terms.walk import attr_dims, postorder
+from .evaluate import Array, Env, evaluate
+
+Requirement = tuple[Term, str]
+PROFILES = ("distinct", "ones", "mixed")
+TRIES = 200
+_CONDITION = 60.0
+
+
+def sample(
+    terms: Term | Sequence[Term],
+    seed: int,
+    size_hint: Sequence[int] = (2, 3, 4),
+    symbols: Iterable[Symbol] = (),
+    *,
+    profile: str = "distinct",
+    domain: str = "any",
+    require: Sequence[Requirement] = (),
+    sizes: dict[Atom, int] | None = None,
+) -> Env:
+    """An environment for ``terms`` and for the further ``symbols``.
+
+    ``profile`` says which sizes: ``distinct`` ones out of ``size_hint``, all ``ones``, or ``mixed``
+    (1 to 3, equal ones allowed); ``sizes`` fixes some of them.  ``domain`` says where entries
+    without a declared sign lie: ``any``, ``positive``, or ``unit`` (between 0 and 1).  ``require``
+    holds what must be true of some terms: ``positive``, ``nonneg``, ``nonzero`` or ``invertible``.
+
+    Raises :class:`ShapeError` when no sizes fit, :class:`MatcalcError` when no draw meets the
+    requirements.
+    """
+    roots = [terms] if isinstance(terms, Term) else list(terms)
+    found = _scan([*roots, *(t for t, _ in require)], symbols)
+    for attempt in range(TRIES):
+        draw = _Draw(seed, attempt if require else 0, domain)
+        env = draw.values(found, _sizes(found, draw, size_hint, profile, sizes or {}))
+        if all(_holds(term, kind, env) for term, kind in require):
+            return env
+    raise MatcalcError(f"no random inputs meet the conditions {', '.join(k for _, k in require)} in {TRIES} draws")
+
+
+# ---------------------------------------------------------------- what occurs
+
+
+@dataclass
+class _Found:
+    """The leaves of the terms, and what their integers have to satisfy."""
+
+    symbols: list[Symbol] = field(default_factory=list)
+    families: dict[Family, None] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+    shaping: set[Name] = field(default_factory=set)
+    counting: set[Name] = field(default_factory=set)
+    indexed: set[str] = field(default_factory=set)
+    at_least: list[tuple[Dim, int]] = field(default_factory=list)
+
+    def shape(self, *dims: Dim) -> None:
+        for d in dims:
+            self._note(d, self.shaping)
+            self.at_least.append((d, 1))
+
+    def inside(self, at: Dim, lo: Dim | int, hi: Dim) -> None:
+        self._note(at, self.counting)
+        self.at_least += [(at - lo, 0), (hi - at, 0)]
+
+    def range(self, lo: Dim, hi: Dim) -> None:
+        self._note(lo, self.shaping)
+        self._note(hi, self.shaping)
+        self.at_least.append((hi - lo + 1, 0))
+
+    def other(self, *dims: Dim) -> None:
+        for d in dims:
+            self._note(d, self.counting)
+
+    def _note(self, d: Dim, names: set[Name]) -> None:
+        for atom in d.atoms():
+            if isinstance(atom, Name):
+                names.add(atom)
+            elif isinstance(atom, SizeAt):
+                self.indexed.add(atom.name)
+
+
+def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
+    found = _Found()
+    listed: dict[Symbol, None] = dict.fromkeys(symbols)
+    for term in postorder(*roots):
+        if term.op is ops.SYM:
+            listed[term.attr] = None
+        _scan_term(term, found)
+    found.symbols = sorted(listed, key=lambda s: s.stable)
+    for symbol in found.symbols:
+        found.shape(symbol.rows, symbol.cols)
+        if "stiefel" in symbol.facts or "tall" in symbol.facts:
+            found.at_least.append((symbol.rows - symbol.cols, 0))
+        if "wide" in symbol.facts:
+            found.at_least.append((symbol.cols - symbol.rows, 0))
+    return found
+
+
+def _scan_term(term: Term, found: _Found) -> None:
+    attr = term.attr
+    if term.op is ops.FUN and not isinstance(attr, str):
+        found.functions.add(attr.name)
+    elif isinstance(attr, Member):
+        found.families[attr.family] = None
+        index = attr.family.index
+        found.range(index.lo, index.hi)
+        found.inside(attr.at, index.lo, index.hi)
+        found.shape(term.rows, term.cols)
+    elif isinstance(attr, Range):
+        lo, hi = attr.index.lo, attr.index.hi
+        found.range(*((lo, hi) if attr.step == 1 else (hi, lo)))
+    elif term.op is ops.ENTRY:
+        found.inside(attr[0], 1, term.args[0].rows)
+        found.inside(attr[1], 1, term.args[0].cols)
+    elif term.op is ops.BASIS:
+        found.inside(attr[0], 1, attr[1])
+        found.shape(attr[1])
+    elif not term.args and term.op not in (ops.INT, ops.IND):
+        found.shape(*attr_dims(attr))
+    else:
+        found.other(*attr_dims(attr))
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def _sizes(
+    found: _Found, draw: _Draw, hint: Sequence[int], profile: str, fixed: dict[Atom, int]
+) -> Env:
+    """Integers for all names, such that shapes are positive and indices lie in their ranges."""
+    if profile not in PROFILES:
+        raise MatcalcError(f"there is no profile {profile}: {', '.join(PROFILES)}")
+    shaping = sorted(found.shaping - fixed.keys(), key=str)
+    counting = sorted(found.counting - found.shaping - fixed.keys(), key=str)
+    checks = [(d, low) for d, low in found.at_least if not d.indices]
+    rng = draw.rng("sizes")
+    indexed = draw.indexed(found.indexed, profile)
+    for attempt in range(3 * TRIES):
+        values = dict(fixed)
+        values.update(zip(shaping, _some_sizes(len(shaping), rng, hint, profile, attempt), strict=True))
+        top = max([*hint, *values.values()]) if profile != "ones" else 1
+        values.update({name: int(rng.integers(0, top + 1)) for name in counting})
+        env = Env(sizes=values, indexed=indexed)
+        if _fits(checks, env):
+            return env
+    raise ShapeError(f"no sizes out of {list(hint)} fit ({profile})")
+
+
+def _some_sizes(count: int, rng: np.random.Generator, hint: Sequence[int], profile: str, attempt: int) -> list[int]:
+    if profile == "ones":
+        return [1] * count
+    if profile == "mixed":
+        return [int(v) for v in rng.integers(1, 4, count)]
+    pool = list(hint) if attempt < TRIES else list(range(1, max(hint) + 1 + attempt // TRIES))
+    repeated = [v for _ in range(count // len(pool) + 1) for v in rng.permutation(pool)]
+    return [int(v) for v in repeated[:count]]
+
+
+def _fits(checks: Sequence[tuple[Dim, int]], env: Env) -> bool:
+    try:
+        return all(env.size(d) >= low for d, low in checks)
+    except ShapeError:
+        return False
+
+
+# ---------------------------------------------------------------- values
+
+
+class _Draw:
+    """All draws of one attempt; each by a generator of its own, started by what is drawn."""
+
+    def __init__(self, seed: int, attempt: int, domain: str) -> None:
+        if domain not in _DOMAINS:
+            raise MatcalcError(f"there is no domain {domain}: {', '.join(_DOMAINS)}")
+        self.seed, self.attempt, self.domain = seed, attempt, domain
+
+    def rng(self, what: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.attempt, crc32(what.encode())])
+
+    def indexed(self, names: Iterable[str], profile: str) -> dict[str, Callable[[int], int]]:
+        top = 1 if profile == "ones" else 3
+
+        def sizes(name: str) -> Callable[[int], int]:
+            return lambda at: int(self.rng(f"size {name} {at}").integers(1, top + 1))
+
+        return {name: sizes(name) for name in names}
+
+    def values(self, found: _Found, env: Env) -> Env:
+        """The environment with the sizes of ``env`` and a value for everything found."""
+        drawn: dict[tuple[str, int, int, frozenset[str]], Array] = {}
+        values: dict[Symbol, Array] = {}
+        for symbol in found.symbols:
+            facts = _facts_with_twin(symbol, found.symbols)
+            key = (symbol.name, env.size(symbol.rows), env.size(symbol.cols), facts)
+            if key not in drawn:
+                drawn[key] = self.array(f"{symbol.name} {','.join(sorted(facts))}", *key[1:])
+            values[symbol] = drawn[key]
+        functions = {name: random_function(self.rng(f"function {name}")) for name in found.functions}
+        return Env(env.sizes, env.indexed, values, self.members(found, env), functions)
+
+    def members(self, found: _Found, env: Env) -> Callable[[Family, int], Array]:
+        made: dict[tuple[Family, int], Array] = {}
+        families = list(found.families)
+
+        def member(family: Family, at: int) -> Array:
+            if (family, at) not in made:
+                m, n = (env.size(d) for d in family.shape_at(dim(at)))
+                made[family, at] = self.array(f"{family.name} {at}", m, n, _facts_with_twin(family, families))
+            return made[family, at]
+
+        return member
+
+    def array(self, what: str, m: int, n: int, facts: frozenset[str]) -> Array:
+        """A random m×n matrix with these facts."""
+        unknown = facts - _FACTS.keys()
+        if unknown:
+            raise MatcalcError(f"cannot draw a matrix that is {', '.join(sorted(unknown))}")
+        rng = self.rng(what)
+        for _ in range(TRIES):
+            value = _shaped(rng, m, n, facts, self.domain)
+            if all(_FACTS[fact](value) for fact in facts):
+                return value
+        raise MatcalcError(f"cannot draw a {m}×{n} matrix that is {', '.join(sorted(facts))}")
+
+
+def _facts_with_twin(one: Symbol | Family, among: Sequence[Symbol | Family]) -> frozenset[str]:
+    """The facts of the variable that a hidden symbol stands for, so that both get one value."""
+    if one.role != "hidden":
+        return one.facts
+    shape = (one.name, one.rows, one.cols)
+    twins = [s for s in among if s.role == "variable" and (s.name, s.rows, s.cols) == shape]
+    return twins[0].facts if len(twins) == 1 else one.facts
+
+
+def _normal(rng: np.random.Generator, m: int, n: int) -> Array:
+    """Normal entries, away from zero; a square matrix is well conditioned."""
+    for _ in range(TRIES):
+        value = rng.standard_normal((m, n))
+        value += 0.1 * np.sign(value)
+        if m != n or np.linalg.cond(value) < _CONDITION:
+            break
+    return np.asarray(value)
+
+
+def _positive_entries(rng: np.random.Generator, m: int, n: int) -> Array:
+    return np.abs(_normal(rng, m, n)) + 0.1 + np.eye(m, n)
+
+
+def _unit_entries(rng: np.random.Generator, m: int, n: int) -> Array:
+    return np.asarray(rng.uniform(0.05, 0.6, (m, n)) + 0.3 * np.eye(m, n))
+
+
+_DOMAINS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
+    "any": _normal,
+    "positive": _positive_entries,
+    "unit": _unit_entries,
+}
+
+
+def _orthonormal(rng: np.random.Generator, m: int, n: int) -> Array:
+    return np.asarray(np.linalg.qr(rng.standard_normal((max(m, n), min(m, n))))[0]) * rng.choice([-1.0, 1.0], min(m, n))
+
+
+def _posdef(rng: np.random.Generator, m: int, _n: int) -> Array:
+    q = _orthonormal(rng, m, m)
+    value = q * rng.uniform(0.5, 2.5, m) @ q.T
+    return np.asarray((value + value.T) / 2)
+
+
+def _psd(rng: np.random.Generator, m: int, _n: int) -> Array:
+    half = rng.standard_normal((m, max(1, m - 1)))
+    return np.asarray(half @ half.T)
+
+
+def _full_rank(rng: np.random.Generator, m: int, n: int) -> Array:
+    k = min(m, n)
+    return np.asarray(_orthonormal(rng, m, k) * rng.uniform(0.5, 2.0, k) @ _orthonormal(rng, n, k).T)
+
+
+def _symmetric(rng: np.random.Generator, m: int, n: int) -> Array:
+    for _ in range(TRIES):
+        value = _normal(rng, m, n)
+        value = (value + value.T) / 2
+        if np.linalg.cond(value) < _CONDITION:
+            break
+    return value
+
+
+def _skew(rng: np.random.Generator, m: int, n: int) -> Array:
+    value = _normal(rng, m, n)
+    return (value - value.T) / 2
+
+
+_BASES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
+    "posdef": _posdef,
+    "psd": _psd,
+    "orthogonal": _orthonormal,
+    "stiefel": _orthonormal,
+    "skew": _skew,
+    "symmetric": _symmetric,
+    "invertible": _full_rank,
+    "fullrank": _full_rank,
+}
+"""How a matrix is drawn; the first fact that is declared decides."""
+
+_PARTS: dict[str, Callable[[Array], Array]] = {
+    "diagonal": lambda a: np.diag(np.diag(a)),
+    "lower": np.tril,
+    "upper": np.triu,
+    "positive": lambda a: np.abs(a) + 0.1,
+    "nonneg": np.abs,
+    "integer": lambda a: np.round(2 * np.abs(a)) + 1,
+}
+"""What is done to it afterwards, in this order."""
+
+
+def _shaped(rng: np.random.Generator, m: int, n: int, facts: frozenset[str], domain: str) -> Array:
+    base = next((draw for fact, draw in _BASES.items() if fact in facts), None)
+    value = (base or _DOMAINS[domain])(rng, m, n)
+    if facts & {"diagonal", "lower", "upper"} and base is None:
+        value = value + np.sign(np.diag(np.sign(np.diag(value)))) * 0.5
+    for fact, part in _PARTS.items():
+        if fact in facts:
+            value = part(value)
+    return value
+
+
+def _close(a: Array, b: Array) -> bool:
+    return bool(np.allclose(a, b, atol=1e-12))
+
+
+def _square_with_condition(value: Array, limit: float) -> bool:
+    return value.shape[0] == value.shape[1] and (value.size == 0 or float(np.linalg.cond(value)) < limit)
+
+
+_FACTS: dict[str, Callable[[Array], bool]] = {
+    "symmetric": lambda a: _close(a, a.T),
+    "skew": lambda a: _close(a, -a.T),
+    "posdef": lambda a: _close(a, a.T) and bool(np.linalg.eigvalsh(a).min(initial=1.0) > 0),
+    "psd": lambda a: _close(a, a.T) and bool(np.linalg.eigvalsh(a).min(initial=1.0) > -1e-9),
+    "orthogonal": lambda a: _close(a.T @ a, np.eye(a.shape[1])) and a.shape[0] == a.shape[1],
+    "stiefel": lambda a: _close(a.T @ a, np.eye(a.shape[1])),
+    "diagonal": lambda a: _close(a, np.diag(np.diag(a))),
+    "lower": lambda a: _close(a, np.tril(a)),
+    "upper": lambda a: _close(a, np.triu(a)),
+    "invertible": lambda a: _square_with_condition(a, 1e3),
+    "fullrank": lambda a: a.size == 0 or float(np.linalg.cond(a)) < 1e3,
+    "posdet": lambda a: bool(np.linalg.det(a) > 0),
+    "positive": lambda a: bool((a > 0).all()),
+    "nonneg": lambda a: bool((a >= 0).all()),
+    "nonzero": lambda a: bool((a != 0).all()),
+    "integer": lambda a: _close(a, np.round(a)),
+    "square": lambda a: a.shape[0] == a.shape[1],
+    "tall": lambda a: a.shape[0] >= a.shape[1],
+    "wide": lambda a: a.shape[0] <= a.shape[1],
+}
+"""What each fact means, checked of every draw."""
+
+
+def random_function(rng: np.random.Generator) -> Callable[[Array, int], Array]:
+    """A smooth function Σ a sin(b x + c) with its derivatives of all orders, for complex x as well."""
+    a, b, c = rng.uniform(0.5, 1.5, 3), rng.uniform(0.4, 1.3, 3), rng.uniform(0.0, 6.0, 3)
+
+    def value(x: Array, order: int) -> Array:
+        turned = c + order * np.pi / 2
+        return sum((a[k] * b[k] ** order * np.sin(b[k] * x + turned[k]) for k in range(3)), np.zeros_like(x))
+
+    return value
+
+
+# ---------------------------------------------------------------- requirements
+
+_KINDS: dict[str, Callable[[Array], bool]] = {
+    "positive": _FACTS["positive"],
+    "nonneg": _FACTS["nonneg"],
+    "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
+    "invertible": _FACTS["invertible"],
+}
+
+
+def _holds(term: Term, kind: str, env: Env) -> bool:
+    if kind not in _KINDS:
+        raise MatcalcError(f"cannot require that a term is {kind}: {', '.join(_KINDS)}")
+    try:
+        value = evaluate(term, env)
+    except MatcalcError:
+        return False
+    return bool(np.isfinite(value).all()) and _KINDS[kind](value)

@@ -1,0 +1,399 @@
+r"""A term as LaTeX, as a textbook prints it: ``2 A^{\top} \left(A x - b\right)``.
+
+Only commands that KaTeX, MathJax and ziamath all know are used.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from ..terms import ops
+from ..terms.dims import Dim
+from ..terms.ops import Op
+from ..terms.symbols import Unknown
+from ..terms.term import Number, Term
+from .layout import (
+    ATOM,
+    GREEK,
+    KRON,
+    POSTFIX,
+    PRODUCT,
+    SUM,
+    UNARY,
+    IndexNames,
+    Page,
+    Piece,
+    Power,
+    Quotient,
+    Rule,
+    joined,
+    name_parts,
+    needs_by,
+    number_text,
+    one_product,
+    open_product,
+    ordered_sum,
+    quotient,
+    reciprocal,
+    render,
+    signed,
+    wrapped,
+)
+
+BRACKETS = (r"\left(", r"\right)")
+
+
+def to_latex(term: Term, names: IndexNames | None = None) -> str:
+    r"""LaTeX for mathematics mode, without dollars: ``\frac{1}{2} x^{\top} A x``.
+
+    ``names`` are preferred names of bound indices: (first value, last value, name).
+    """
+    page = Page(term, names, latex_name, indexed="{}_{{{}}}", times=" ")
+    return render(term, _LATEX, _call, page).text()
+
+
+# ---------------------------------------------------------------- names and sizes
+
+
+def latex_name(name: str) -> str:
+    r"""A name as LaTeX: ``Sigma`` is ``\Sigma``, ``W1`` is ``W_{1}``, ``loss`` is ``\mathrm{loss}``."""
+    stem, rest = _split_name(name)
+    return f"{stem}_{{{rest}}}" if rest else stem
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    stem, rest = name_parts(name)
+    return _word(stem), ",".join(_word(part) for part in rest.split("_") if part)
+
+
+def _word(word: str) -> str:
+    if word in GREEK:
+        return "\\" + word
+    if len(word) <= 1 or word.isdigit():
+        return word
+    return rf"\mathrm{{{word}}}".replace("_", r"\_")
+
+
+def _size(size: Dim, page: Page) -> str:
+    return re.sub(r"\^(\d+)", r"^{\1}", page.size(size))
+
+
+def _sizes(sizes: tuple[Dim, ...], page: Page, separator: str = ",") -> str:
+    return separator.join(_size(size, page) for size in sizes)
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _symbol(term: Term, page: Page) -> Piece:
+    return Piece((latex_name(term.attr.name),))
+
+
+def _constant(term: Term, page: Page) -> Piece:
+    return Piece((latex_name(term.attr),))
+
+
+def _integer(term: Term, page: Page) -> Piece:
+    return Piece((page.atom(term.attr),))
+
+
+def _member(term: Term, page: Page) -> Piece:
+    stem, rest = _split_name(term.attr.family.name)
+    return Piece((f"{stem}_{{{rest + ',' if rest else ''}{_size(term.attr.at, page)}}}",))
+
+
+def _identity(term: Term, page: Page) -> Piece:
+    return Piece((f"I_{{{_size(term.rows, page)}}}",))
+
+
+def _filled(digit: str) -> Rule:
+    def show(term: Term, page: Page) -> Piece:
+        if term.is_vector:
+            return Piece((rf"\mathbf{{{digit}}}_{{{_size(term.rows, page)}}}",))
+        sizes = _sizes(term.shape, page, r" \times ")
+        return Piece((rf"\mathbf{{{digit}}}_{{{sizes}}}",))
+
+    return show
+
+
+def _basis(term: Term, page: Page) -> Piece:
+    return Piece((f"e_{{{_size(term.attr[0], page)}}}",))
+
+
+def _commutation(term: Term, page: Page) -> Piece:
+    return Piece((f"K_{{{_sizes(term.attr, page)}}}",))
+
+
+_RELATIONS = {"=": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
+
+
+def _indicator(term: Term, page: Page) -> Piece:
+    relation, left, right = term.attr
+    condition = f"{_size(left, page)} {_RELATIONS[relation]} {_size(right, page)}"
+    return Piece((rf"\mathbf{{1}}\left[{condition}\right]",))
+
+
+# ---------------------------------------------------------------- functions
+
+
+def _applied(name: str, term: Term, page: Page) -> Piece:
+    inside = joined((page.piece(arg) for arg in term.args), ", ")
+    return Piece((name, BRACKETS[0], inside, BRACKETS[1]))
+
+
+def _calls(name: str) -> Rule:
+    return lambda term, page: _applied(name, term, page)
+
+
+def _call(term: Term, page: Page) -> Piece:
+    return _applied(rf"\operatorname{{{term.op.name}}}", term, page)
+
+
+def _between(left: str, right: str) -> Rule:
+    def show(term: Term, page: Page) -> Piece:
+        return Piece((left, joined((page.piece(arg) for arg in term.args), ", "), right))
+
+    return show
+
+
+_COMMANDS = {name: "\\" + name for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")}
+_COMMANDS |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"}
+_ABSOLUTE = _between(r"\left\lvert ", r" \right\rvert")
+
+
+def _function(term: Term, page: Page) -> Piece:
+    name = term.attr
+    if isinstance(name, Unknown):
+        primes = "'" * name.order if name.order <= 3 else f"^{{({name.order})}}"
+        return _applied(latex_name(name.name) + primes, term, page)
+    if name == "abs":
+        return _ABSOLUTE(term, page)
+    return _applied(_COMMANDS.get(name) or rf"\operatorname{{{name}}}", term, page)
+
+
+def _unvec(term: Term, page: Page) -> Piece:
+    return _applied(rf"\operatorname{{unvec}}_{{{_sizes(term.attr, page)}}}", term, page)
+
+
+def _entry(term: Term, page: Page) -> Piece:
+    array = term.args[0]
+    at = term.attr[:1] if array.is_vector else term.attr
+    plain = array.op is ops.SYM and not _split_name(array.attr.name)[1]
+    base = page.piece(array) if plain else Piece((BRACKETS[0], signed(page.piece(array)), BRACKETS[1]))
+    return Piece((base, f"_{{{_sizes(at, page)}}}"))
+
+
+def _block(term: Term, page: Page) -> Piece:
+    width = term.attr.cols
+    rows = (term.args[at : at + width] for at in range(0, len(term.args), width))
+    inside = joined((joined(map(page.piece, row), " & ") for row in rows), r" \\ ")
+    return Piece((r"\begin{bmatrix} ", inside, r" \end{bmatrix}"))
+
+
+def _differential(term: Term, page: Page) -> Piece:
+    plain = term.args[0].op in (ops.SYM, ops.MEMBER)
+    inside = page.piece(term.args[0])
+    return Piece((r"\mathrm{d}", inside if plain else _bracketed(inside)), POSTFIX)
+
+
+def _bracketed(piece: Piece) -> Piece:
+    return Piece((BRACKETS[0], signed(piece), BRACKETS[1]))
+
+
+def _binder(sign: str) -> Rule:
+    def show(term: Term, page: Page) -> Piece:
+        index, step = term.attr
+        name, body = page.body(term)
+        low, high = _size(index.lo, page), _size(index.hi, page)
+        limits = f"_{{{name}={low}}}^{{{high}}} "
+        if step == -1 and needs_by(index, step):
+            limits = rf"_{{{name}={low},\,{_size(index.lo - 1, page)},\,\ldots,\,{high}}} "
+        return Piece((sign, limits, wrapped(body, PRODUCT, BRACKETS)), PRODUCT)
+
+    return show
+
+
+# ---------------------------------------------------------------- sums and products
+
+
+def _sum(term: Term, page: Page) -> Piece:
+    parts: list[str | Piece] = []
+    for piece in map(page.piece, ordered_sum(term)):
+        bare = Piece(piece.parts, piece.level)
+        sign = "-" if piece.negative else "+"
+        parts += [f" {sign} " if parts else sign.strip("+"), wrapped(bare, PRODUCT, BRACKETS)]
+    return Piece(tuple(parts), SUM)
+
+
+def _factor(piece: Piece) -> Piece:
+    return wrapped(piece, UNARY, BRACKETS)
+
+
+def _side_by_side(pieces: list[Piece]) -> Piece:
+    r"""Factors one after the other; ``\cdot`` where a number would follow."""
+    if len(pieces) == 1:
+        return pieces[0]
+    parts: list[str | Piece] = [pieces[0]]
+    for piece in pieces[1:]:
+        parts += [r" \cdot " if _first_character(piece).isdigit() else " ", piece]
+    return Piece(tuple(parts), PRODUCT)
+
+
+def _first_character(piece: Piece) -> str:
+    part: str | Piece = piece
+    while isinstance(part, Piece):
+        part = part.parts[0]
+    return part[:1]
+
+
+def _matrix_product(term: Term, page: Page) -> Piece:
+    return _side_by_side([_factor(page.piece(factor)) for factor in term.args])
+
+
+def _joined_by(sign: str) -> Rule:
+    def show(term: Term, page: Page) -> Piece:
+        return joined((_factor(page.piece(factor)) for factor in term.args), sign, KRON)
+
+    return show
+
+
+def _product(term: Term, page: Page) -> Piece:
+    r"""``\frac{2 t}{s} A \odot B``: number and scalars, over what divides, before sums and arrays."""
+    parts = quotient(term)
+    above = [factor for factor in parts.above if not factor.op.binder]
+    tail = [page.piece(factor) for factor in parts.above if factor.op.binder]
+    if parts.over or parts.under:
+        tail.append(_entrywise(parts, page))
+    scalars = [page.piece(factor) for factor in above]
+    numerator, denominator = number_text(parts.number)
+    if parts.below:
+        below = [_power(power, page) for power in parts.below]
+        head = [_fraction(_numbered(numerator, scalars), _numbered(denominator, below))]
+    else:
+        tail = scalars + tail
+        head = [_fraction(Piece((numerator,)), Piece((denominator,)))] if denominator else []
+        if not denominator and (numerator != "1" or not tail):
+            head = [Piece((numerator,))]
+    alone = bool(parts.over or parts.under) or one_product(tail)
+    made = _side_by_side(head + open_product(tail, alone, BRACKETS))
+    if not head and len(tail) == 1 and tail[0].level == KRON:
+        made = tail[0]
+    return Piece(made.parts, made.level, parts.number < 0)
+
+
+def _fraction(above: Piece, below: Piece) -> Piece:
+    return Piece((r"\frac{", signed(above), "}{", signed(below), "}"), PRODUCT)
+
+
+def _numbered(number: str, factors: list[Piece]) -> Piece:
+    """One side of a fraction: a number, unless it is 1, and factors."""
+    numbers = [] if number in ("", "1") and factors else [Piece((number,))]
+    if not numbers and len(factors) == 1:
+        return factors[0]
+    return _side_by_side(numbers + open_product(factors, one_product(factors), BRACKETS))
+
+
+def _entrywise(parts: Quotient, page: Page) -> Piece:
+    r"""``A \odot B \oslash C``; where nothing stands above, ``C^{\odot -1}``."""
+    over = [page.piece(factor) for factor in parts.over]
+    if not over:
+        over = [_raised(base, Piece((_inline(-number),)), page, True) for base, number in parts.under]
+        return over[0] if len(over) == 1 else joined(map(_factor, over), r" \odot ", KRON)
+    if len(over) == 1 and not parts.under:
+        return over[0]
+    made: list[str | Piece] = [joined(map(_factor, over), r" \odot ", KRON)]
+    for power in parts.under:
+        made += [r" \oslash ", _factor(_power(power, page, True))]
+    return Piece(tuple(made), KRON)
+
+
+# ---------------------------------------------------------------- powers
+
+
+def _inline(number: Number) -> str:
+    above, below = number_text(number)
+    return ("-" if number < 0 else "") + (f"{above}/{below}" if below else above)
+
+
+def _raised(base: Term, exponent: Piece, page: Page, entrywise: bool) -> Piece:
+    sign = r"\odot " if entrywise else ""
+    shown = wrapped(exponent, PRODUCT, BRACKETS) if entrywise else signed(exponent)
+    return Piece((wrapped(page.piece(base), ATOM, BRACKETS), "^{", sign, shown, "}"), POSTFIX)
+
+
+def _power(power: Power, page: Page, entrywise: bool = False) -> Piece:
+    base, number = power
+    if number == 1:
+        return page.piece(base)
+    if number == Fraction(1, 2) and (base.is_scalar or base.is_vector):
+        return Piece((r"\sqrt{", signed(page.piece(base)), "}"))
+    return _raised(base, Piece((_inline(power[1]),)), page, entrywise)
+
+
+def _pow(term: Term, page: Page) -> Piece:
+    if reciprocal(term):
+        return _product(term, page)
+    base, exponent = term.args
+    if exponent.op is ops.NUM:
+        return _power((base, exponent.attr), page, not term.is_scalar)
+    return _raised(base, page.piece(exponent), page, not term.is_scalar)
+
+
+def _superscript(base: Term, text: str, page: Page) -> Piece:
+    return Piece((wrapped(page.piece(base), ATOM, BRACKETS), "^{", text, "}"), POSTFIX)
+
+
+def _matrix_power(term: Term, page: Page) -> Piece:
+    return _superscript(term.args[0], _size(term.attr, page), page)
+
+
+def _transpose(term: Term, page: Page) -> Piece:
+    base = term.args[0]
+    if base.op is ops.INV:
+        return _superscript(base.args[0], r"-\top", page)
+    return _superscript(base, r"\top", page)
+
+
+def _inverse(term: Term, page: Page) -> Piece:
+    return _superscript(term.args[0], "-1", page)
+
+
+# ---------------------------------------------------------------- the table; other operators print as functions
+
+_LATEX: dict[Op, Rule] = {
+    ops.NUM: _product,
+    ops.INT: _integer,
+    ops.CONST: _constant,
+    ops.SYM: _symbol,
+    ops.MEMBER: _member,
+    ops.EYE: _identity,
+    ops.ZEROS: _filled("0"),
+    ops.ONES: _filled("1"),
+    ops.BASIS: _basis,
+    ops.COMMUTATION: _commutation,
+    ops.IND: _indicator,
+    ops.ADD: _sum,
+    ops.TIMES: _product,
+    ops.SCALE: _product,
+    ops.MUL: _matrix_product,
+    ops.HAD: _product,
+    ops.KRON: _joined_by(r" \otimes "),
+    ops.TRANSPOSE: _transpose,
+    ops.INV: _inverse,
+    ops.MPOW: _matrix_power,
+    ops.POW: _pow,
+    ops.FUN: _function,
+    ops.DET: _calls(r"\det"),
+    ops.LOGDET: _calls(r"\log\det"),
+    ops.UNVEC: _unvec,
+    ops.DIAGONAL: _calls(r"\operatorname{diag}"),
+    ops.TOTAL: _calls(r"\operatorname{sum}"),
+    ops.NORM: _between(r"\left\lVert ", r" \right\rVert"),
+    ops.ENTRY: _entry,
+    ops.BLOCK: _block,
+    ops.SUM: _binder(r"\sum"),
+    ops.PROD: _binder(r"\prod"),
+    ops.DIFF: _differential,
+    ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
+}

@@ -1,0 +1,611 @@
+"""A term as the source of a stand-alone NumPy function.
+
+Scalars are floats, columns and rows 1-D arrays, all else 2-D arrays; which of them a term is, is
+known from its shape.  Shared parts are computed once, in the outermost place at which everything
+they need is known; sums and products over an index are loops; a product with an indicator is
+computed only where the indicator is 1.
+
+Nothing here is recursive in the depth of the term.  From the users to the used, each node gets
+its scope (:func:`_plan`); from the used to the users, its expression (:class:`_Writer`); then the
+head of the function reads off the arrays the sizes that the body asked for (:class:`_Head`).
+"""
+
+from __future__ import annotations
+
+import keyword
+import linecache
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from hashlib import blake2b
+from math import lcm
+from typing import Any
+
+from ..errors import MatcalcError
+from ..terms import ops
+from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, known_nonnegative
+from ..terms.ops import Op
+from ..terms.symbols import Family, Member, Symbol, Unknown
+from ..terms.term import Term
+from ..terms.walk import attr_dims, postorder
+
+FORMS = ("array", "matrix2d")
+LONG = 72
+"""An expression longer than this gets a name of its own."""
+
+
+def to_numpy(
+    term: Term | Mapping[str, Term],
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    form: str = "array",
+) -> str:
+    """Source of a function ``name`` that computes the term from keyword arguments.
+
+    ``inputs`` are variables and members of families whose arrays may serve to read sizes off;
+    those that are not needed do not become arguments.  ``form`` is ``array`` (a scalar is a float,
+    a vector (n,), all else 2-D) or ``matrix2d`` (everything 2-D).  A mapping of names to terms
+    gives a function that returns a dict.  Raises :class:`MatcalcError` for a term with a
+    differential or with an index outside its sum.
+    """
+    if form not in FORMS:
+        raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
+    roots = {"": term} if isinstance(term, Term) else dict(term)
+    terms = postorder(*roots.values())
+    _refuse(roots.values(), terms)
+    names = _Names(terms, inputs or ())
+    writer = _Writer(names, _plan(list(roots.values()), terms))
+    results = {key: _returned(writer.root(root), root, form) for key, root in roots.items()}
+    head = _Head(names, writer, terms, inputs or ())
+    lines = [*head.lines(), *writer.lines]
+    if isinstance(term, Term):
+        lines.append(f"return {results['']}")
+    else:
+        lines += ["return {", *(f"    {key!r}: {text}," for key, text in results.items()), "}"]
+    return _module(_identifier(name), lines, roots, head, writer)
+
+
+def _refuse(roots: Iterable[Term], terms: Iterable[Term]) -> None:
+    for root in roots:
+        if root.indices:
+            raise MatcalcError("an index occurs outside its sum or product")
+    for term in terms:
+        if term.op is ops.DIFF:
+            raise MatcalcError("a differential has no value of its own: there is no code for d(...)")
+        if term.op not in _CODE:
+            raise MatcalcError(f"there is no NumPy code for {term.op.name}")
+
+
+# ---------------------------------------------------------------- names
+
+_RESERVED = frozenset("np special range float len enumerate next".split())
+Source = Symbol | Family
+
+
+def _identifier(name: str) -> str:
+    """An ASCII identifier: Greek letters spelled out, an underscore behind a keyword."""
+    spelled = "".join(_ascii(char) for char in unicodedata.normalize("NFKD", name)) or "_"
+    if spelled[0].isdigit():
+        spelled = "_" + spelled
+    return spelled + "_" if keyword.iskeyword(spelled) or spelled in _RESERVED else spelled
+
+
+def _ascii(char: str) -> str:
+    if char.isascii() and (char.isalnum() or char == "_"):
+        return char
+    if unicodedata.combining(char):
+        return ""
+    if char in "'′":
+        return "_prime"
+    words = unicodedata.name(char, "").split()
+    if words[:1] == ["GREEK"] and "LETTER" in words:
+        spelled = words[-1].lower().replace("lamda", "lambda")
+        return spelled.capitalize() if "CAPITAL" in words else spelled
+    return "_"
+
+
+def _sources(terms: Iterable[Term]) -> list[Source]:
+    """The variables and families in terms, variables before the hidden forms of themselves."""
+    found: dict[Source, None] = {}
+    for term in terms:
+        if term.op is ops.SYM:
+            found[term.attr] = None
+        elif term.op is ops.MEMBER:
+            found[term.attr.family] = None
+    return sorted(found, key=lambda s: (_identifier(s.name), s.role == "hidden", s.stable))
+
+
+def _dims_of(source: Source) -> list[Dim]:
+    ends = [source.index.lo, source.index.hi] if isinstance(source, Family) else []
+    return [source.rows, source.cols, *ends]
+
+
+class _Names:
+    """The identifiers of one function: arguments keep their names, all others give way."""
+
+    def __init__(self, terms: Sequence[Term], inputs: Sequence[Term]) -> None:
+        self.taken = set(_RESERVED)
+        self.of: dict[Source | Unknown | Name, str] = {}
+        self.indexed: dict[str, str] = {}
+        sources = _sources([*terms, *inputs])
+        self._add_sources(sources)
+        for unknown in sorted({t.attr for t in terms if isinstance(t.attr, Unknown)}):
+            prefix = {0: "", 1: "d"}.get(unknown.order, f"d{unknown.order}")
+            self.of[unknown] = self.fresh(prefix + _identifier(unknown.name))
+        dims = {d for t in terms for d in (t.rows, t.cols, *attr_dims(t.attr))}
+        atoms = {a for d in (*dims, *(d for s in sources for d in _dims_of(s))) for a in d.atoms()}
+        for name in sorted({a.name for a in atoms if isinstance(a, Name)}):
+            self.of[Name(name)] = self.fresh(_identifier(name))
+        for name in sorted({a.name for a in atoms if isinstance(a, SizeAt)}):
+            self.indexed[name] = self.fresh(_identifier(name))
+
+    def _add_sources(self, sources: Iterable[Source]) -> None:
+        given: dict[tuple[object, ...], str] = {}
+        for source in sources:
+            same = (source.name, *_dims_of(source))
+            if source.role == "hidden" and same in given:
+                self.of[source] = given[same]
+            else:
+                self.of[source] = given[same] = self.fresh(_identifier(source.name))
+
+    def fresh(self, wanted: str) -> str:
+        """``wanted``, or with underscores behind until it is free."""
+        while wanted in self.taken:
+            wanted += "_"
+        self.taken.add(wanted)
+        return wanted
+
+    def numbered(self, stem: str) -> str:
+        """The first of t0, t1, … that is free."""
+        number = 0
+        while f"{stem}{number}" in self.taken:
+            number += 1
+        return self.fresh(f"{stem}{number}")
+
+    def loop_variable(self, used: set[str]) -> str:
+        """The first of i, j, k, … that is neither taken nor in ``used``."""
+        letters = (f"{letter}{suffix}" for suffix in ("", *range(1000)) for letter in "ijklpqrs")
+        return next(v for v in letters if v not in self.taken and v not in used)
+
+
+# ---------------------------------------------------------------- pieces of text
+
+ADDITIVE, PRODUCT, POWER, ATOM = range(4)
+
+
+@dataclass(frozen=True)
+class _Code:
+    """An expression, how tightly it binds, and as a product: numerators, denominators, sign."""
+
+    text: str
+    level: int = ATOM
+    over: tuple[tuple[str, ...], tuple[str, ...], bool] | None = None
+
+    def at(self, level: int) -> str:
+        """The text as an operand that binds at least as tightly as ``level``."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+def _factors(code: _Code) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    return code.over or ((code.at(POWER),), (), False)
+
+
+def _product(codes: Iterable[_Code]) -> _Code:
+    """``-a * b / c``: numerators first, then the denominators."""
+    top: list[str] = []
+    bottom: list[str] = []
+    negative = False
+    for code in codes:
+        above, below, minus = _factors(code)
+        top += [text for text in above if text != "1"]
+        bottom += below
+        negative ^= minus
+    text = " * ".join(top) or "1"
+    if bottom:
+        text += " / " + (bottom[0] if len(bottom) == 1 else f"({' * '.join(bottom)})")
+    level = PRODUCT if negative or bottom or len(top) > 1 else POWER
+    return _Code("-" + text if negative else text, level, (tuple(top), tuple(bottom), negative))
+
+
+def _number(value: int | Fraction) -> _Code:
+    top, bottom = abs(value.numerator), value.denominator
+    if value >= 0 and bottom == 1:
+        return _Code(str(top), ATOM, ((str(top),), (), False))
+    return _product([_Code("", ATOM, ((str(top),), (str(bottom),) if bottom != 1 else (), value < 0))])
+
+
+def _call(function: str, *args: str) -> _Code:
+    return _Code(f"{function}({', '.join(args)})")
+
+
+def _sum(codes: Sequence[_Code]) -> _Code:
+    ordered = sorted(codes, key=lambda c: c.text.startswith("-")) if codes[0].text.startswith("-") else codes
+    text = ordered[0].text
+    for code in ordered[1:]:
+        minus = code.text.startswith("-") and code.level >= PRODUCT
+        text += f" - {code.text[1:]}" if minus else f" + {code.at(PRODUCT) if code.text.startswith('-') else code.text}"
+    return _Code(text, ADDITIVE)
+
+
+SCALAR, COLUMN, ROW, MATRIX = "scalar", "column", "row", "matrix"
+
+
+def _kind(term: Term) -> str:
+    if term.cols is ONE:
+        return SCALAR if term.rows is ONE else COLUMN
+    return ROW if term.rows is ONE else MATRIX
+
+
+def _as_2d(code: _Code, kind: str) -> str:
+    """The expression as a 2-D array."""
+    if kind == MATRIX:
+        return code.text
+    if kind == SCALAR:
+        return f"np.array([[{code.text}]])"
+    return f"{code.at(ATOM)}{'[:, None]' if kind == COLUMN else '[None, :]'}"
+
+
+_ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC})
+
+
+def _returned(code: _Code, root: Term, form: str) -> str:
+    kind = _kind(root)
+    if form == "array" and kind == SCALAR:
+        return _call("float", code.text).text
+    text = code.text if form == "array" and kind == COLUMN else _as_2d(code, kind)
+    return _call("np.array", text).text if root.op in _ALIASING and kind != SCALAR else text
+
+
+# ---------------------------------------------------------------- scopes
+
+
+@dataclass(eq=False)
+class _Scope:
+    """A block of the function: its top, the body of a loop, or what is done under a condition."""
+
+    parent: _Scope | None = None
+    index: Index | None = None
+    variable: str = ""
+    depth: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def binding(self, indices: frozenset[Index]) -> _Scope:
+        """The innermost loop around here over one of these indices; else the top."""
+        scope = self
+        while scope.parent is not None and scope.index not in indices:
+            scope = scope.parent
+        return scope
+
+    def inside(self, index: Index | None = None) -> _Scope:
+        """A new block inside this one."""
+        return _Scope(self, index, depth=self.depth + 1)
+
+
+Key = tuple[Term, _Scope]
+"""A node together with the loop that gives its indices their values."""
+
+
+@dataclass(eq=False)
+class _Node:
+    """A node to be computed: where, from which others, how often it is used."""
+
+    term: Term
+    binding: _Scope
+    home: _Scope
+    inner: _Scope
+    args: list[Key]
+    guards: list[Term]
+    uses: list[_Scope]
+
+    @property
+    def key(self) -> Key:
+        return self.term, self.binding
+
+
+def _plan(roots: Sequence[Term], terms: Sequence[Term]) -> list[_Node]:
+    """The nodes in the order in which they can be computed; the scope at the top is the first's."""
+    top = _Scope()
+    trusted = _trusted(terms)
+    uses: dict[Term, dict[_Scope, list[_Scope]]] = {}
+    for root in roots:
+        uses.setdefault(root, {}).setdefault(top, []).append(top)
+    nodes: list[_Node] = []
+    for term in reversed(terms):
+        for binding, users in uses.get(term, {}).items():
+            home = _home(users, binding, term in trusted)
+            guards, operands = _guarded(term)
+            inner = home.inside(term.attr.index) if term.op.binder else home.inside() if guards else home
+            args = [(arg, inner.binding(arg.indices)) for arg in operands]
+            for arg, loop in args:
+                uses.setdefault(arg, {}).setdefault(loop, []).append(inner)
+            nodes.append(_Node(term, binding, home, inner, args, guards, users))
+    nodes.reverse()
+    return nodes
+
+
+def _home(users: Sequence[_Scope], binding: _Scope, movable: bool) -> _Scope:
+    """The innermost block around all users, moved out of loops that do not matter."""
+    home = users[0]
+    for other in users[1:]:
+        home = _common(home, other)
+    if movable:
+        scope = home
+        while scope is not binding and scope.parent is not None:
+            if scope.index is not None:
+                home = scope.parent
+            scope = scope.parent
+    return home
+
+
+def _common(a: _Scope, b: _Scope) -> _Scope:
+    while a is not b:
+        if a.depth >= b.depth and a.parent is not None:
+            a = a.parent
+        elif b.parent is not None:
+            b = b.parent
+    return a
+
+
+def _guarded(term: Term) -> tuple[list[Term], Sequence[Term]]:
+    """The indicators in a product, when there is something to spare, and the other factors."""
+    if term.op is ops.TIMES:
+        factors: Sequence[Term] = term.args
+    elif term.op is ops.SCALE:
+        scalar = term.args[0]
+        factors = (*(scalar.args if scalar.op is ops.TIMES else (scalar,)), term.args[1])
+    else:
+        return [], term.args
+    guards = [f for f in factors if f.op is ops.IND]
+    others = [f for f in factors if f.op is not ops.IND]
+    worthwhile = any(f.args or f.op is ops.MEMBER for f in others)
+    return (guards, others) if guards and worthwhile else ([], term.args)
+
+
+def _trusted(terms: Sequence[Term]) -> set[Term]:
+    """The terms that are safe to compute where a loop around them may be empty."""
+    names = {a for t in terms for d in (t.rows, t.cols) for a in d.atoms() if isinstance(a, Name)}
+    safe: set[Term] = set()
+    for term in terms:
+        if all(a in safe for a in term.args) and all(_in_range(*r, names) for r in _places(term)):
+            safe.add(term)
+    return safe
+
+
+def _places(term: Term) -> list[tuple[Dim, Dim, Dim]]:
+    """The positions that a term looks up, each with its bounds."""
+    if term.op is ops.MEMBER:
+        index = term.attr.family.index
+        return [(term.attr.at, index.lo, index.hi)]
+    if term.op is ops.ENTRY:
+        array = term.args[0]
+        return [(term.attr[0], ONE, array.rows), (term.attr[1], ONE, array.cols)]
+    return [(term.attr[0], ONE, term.attr[1])] if term.op is ops.BASIS else []
+
+
+def _in_range(at: Dim, lo: Dim, hi: Dim, sizes: set[Name]) -> bool:
+    if isinstance(at.atom, Name):
+        return True
+    return known_nonnegative(at - lo, sizes) and known_nonnegative(hi - at, sizes)
+
+
+# ---------------------------------------------------------------- the body
+
+_TRIVIAL = frozenset({ops.NUM, ops.INT, ops.CONST, ops.SYM, ops.MEMBER, ops.IND})
+
+
+class _Writer:
+    """Writes the planned nodes; remembers which sizes, helpers and modules the text needs."""
+
+    def __init__(self, names: _Names, nodes: list[_Node]) -> None:
+        self.names = names
+        self.needed: set[Name] = set()
+        self.indexed: set[str] = set()
+        self.helpers: set[str] = set()
+        self.values: dict[Key, _Code] = {}
+        self.waiting: dict[Key, tuple[_Node, _Code]] = {}
+        self.top = next(n.home for n in nodes if n.home.parent is None)
+        self._name_loops(nodes)
+        for node in nodes:
+            self._write(node)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the body, the return left out."""
+        return self.top.lines
+
+    def root(self, term: Term) -> _Code:
+        """The expression of a root."""
+        return self.values[term, self.top]
+
+    def _name_loops(self, nodes: Sequence[_Node]) -> None:
+        for node in sorted((n for n in nodes if n.term.op.binder), key=lambda n: n.inner.depth):
+            used = set()
+            scope: _Scope | None = node.home
+            while scope is not None:
+                used.add(scope.variable)
+                scope = scope.parent
+            node.inner.variable = self.names.loop_variable(used)
+
+    def _write(self, node: _Node) -> None:
+        if node.term.op.binder:
+            self._loop(node)
+            return
+        args = [self.values[key] for key in node.args]
+        if node.guards:
+            self._under_condition(node, _product(args))
+            return
+        code = _CODE[node.term.op](self, node, args)
+        self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
+
+    def _wants_name(self, node: _Node, code: _Code) -> bool:
+        term = node.term
+        if term.op in _TRIVIAL or (term.op is ops.TRANSPOSE and term.args[0].op in _TRIVIAL):
+            return False
+        return len(node.uses) > 1 or node.uses[0] is not node.home or len(code.text) > LONG
+
+    def _named(self, node: _Node, code: _Code) -> _Code:
+        name = self.names.numbered("t")
+        node.home.lines.append(f"{name} = {code.text}  # {_formula(node.term)}")
+        return _Code(name)
+
+    def _under_condition(self, node: _Node, code: _Code) -> None:
+        if len(node.uses) == 1 and node.uses[0] is node.home and node.home.index is not None:
+            self.waiting[node.key] = node, code
+            self.values[node.key] = code
+            return
+        name = self.names.numbered("t")
+        lines = node.home.lines
+        lines.append(f"if {self._condition(node)}:  # {_formula(node.term)}")
+        lines += ["    " + line for line in [*node.inner.lines, f"{name} = {code.text}"]]
+        lines += ["else:", f"    {name} = {self.filled('zeros', node.term, node.home)}"]
+        self.values[node.key] = _Code(name)
+
+    def _condition(self, node: _Node) -> str:
+        return " and ".join(self.relation(guard, node.home) for guard in node.guards)
+
+    def _loop(self, node: _Node) -> None:
+        term, inner = node.term, node.inner
+        name = self.names.numbered("t")
+        body = self.values[node.args[0]]
+        start = self.filled("zeros" if term.op is ops.SUM else "eye", term, node.home)
+        if node.args[0] in self.waiting:
+            held, code = self.waiting[node.args[0]]
+            update = [f"if {self._condition(held)}:"]
+            update += ["    " + line for line in [*held.inner.lines, self._update(name, term, code)]]
+        else:
+            update = [self._update(name, term, body)]
+        node.home.lines += [
+            f"{name} = {start}  # {_formula(term)}",
+            f"for {inner.variable} in {self._range(node)}:",
+            *("    " + line for line in [*inner.lines, *update]),
+        ]
+        self.values[node.key] = _Code(name)
+
+    def _update(self, name: str, term: Term, body: _Code) -> str:
+        if term.op is ops.SUM:
+            return f"{name} += {body.text}"
+        return f"{name} {'*=' if term.is_scalar else '= ' + name + ' @'} {body.at(ADDITIVE if term.is_scalar else POWER)}"
+
+    def _range(self, node: _Node) -> str:
+        index, step = node.term.attr
+        lo = self.dim(index.lo, node.home).text
+        if step == 1:
+            stop = self.dim(index.hi + 1, node.home).text
+            return f"range({stop})" if lo == "0" else f"range({lo}, {stop})"
+        return f"range({lo}, {self.dim(index.hi - 1, node.home).text}, -1)"
+
+    def filled(self, function: str, term: Term, scope: _Scope) -> str:
+        """``np.zeros``, ``np.ones`` or ``np.eye`` of the term's shape."""
+        kind = _kind(term)
+        if kind == SCALAR:
+            return "0.0" if function == "zeros" else "1.0"
+        rows, cols = self.dim(term.rows, scope).text, self.dim(term.cols, scope).text
+        if function == "eye" or kind == COLUMN:
+            return f"np.{function}({rows})"
+        return f"np.{function}({cols})" if kind == ROW else f"np.{function}(({rows}, {cols}))"
+
+    def relation(self, term: Term, scope: _Scope) -> str:
+        """The condition of an indicator."""
+        relation, left, right = term.attr
+        shown = "==" if relation == "=" else relation
+        return f"{self.dim(left, scope).text} {shown} {self.dim(right, scope).text}"
+
+    def helper(self, name: str) -> str:
+        """The name of a helper function, which the source will hold."""
+        self.helpers.add(name)
+        return name
+
+    def dim(self, d: Dim, scope: _Scope) -> _Code:
+        """An integer expression: ``n``, ``2 * n + 1``, ``(n**2 + n) // 2``."""
+        if not d.terms:
+            return _Code("0")
+        below = lcm(*(c.denominator for _, c in d.terms))
+        codes = []
+        for monomial, coefficient in d.terms:
+            factors = [self._power(atom, power, scope) for atom, power in monomial]
+            codes.append(_product([_number(coefficient * below), *factors]))
+        total = codes[0] if len(codes) == 1 else _sum(codes)
+        return total if below == 1 else _Code(f"{total.at(POWER)} // {below}", PRODUCT)
+
+    def _power(self, atom: Atom, power: int, scope: _Scope) -> _Code:
+        text = self._atom(atom, scope)
+        return _Code(text) if power == 1 else _Code(f"{text}**{power}", POWER)
+
+    def _atom(self, atom: Atom, scope: _Scope) -> str:
+        if isinstance(atom, Index):
+            return scope.binding(frozenset((atom,))).variable
+        if isinstance(atom, SizeAt):
+            self.indexed.add(atom.name)
+            return f"{self.names.indexed[atom.name]}[{self.dim(atom.arg, scope).text}]"
+        assert isinstance(atom, Name)
+        self.needed.add(atom)
+        return self.names.of[atom]
+
+    def place(self, at: Dim, first: Dim, scope: _Scope) -> str:
+        """A position counted from ``first`` as one counted from 0."""
+        return self.dim(at - first, scope).text
+
+
+def _formula(term: Term, limit: int = 60) -> str:
+    """The formula of a term on one line, shortened when it is long."""
+    try:
+        from .text import to_text
+    except ImportError:
+        return term.op.name
+    text = " ".join(to_text(term).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+# ---------------------------------------------------------------- one operator each
+
+Emit = Callable[[_Writer, _Node, list[_Code]], _Code]
+
+
+def _member(w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
+    member: Member = node.term.attr
+    at = w.place(member.at, member.family.index.lo, node.inner)
+    return _Code(f"{w.names.of[member.family]}[{at}]{'[0]' if _kind(node.term) == ROW else ''}")
+
+
+def _matmul(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    """Cut where the inner dimension is 1; a part that ends in a column is computed from there."""
+    factors = list(zip(node.term.args, args, strict=True))
+    cuts = [0, *(i for i in range(1, len(factors)) if factors[i][0].rows is ONE), len(factors)]
+    parts = [_chain(factors[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    first, last = parts[0], parts[-1]
+    if len(parts) > 1 and factors[0][0].rows is not ONE and factors[-1][0].cols is not ONE:
+        outer = _call("np.outer", first.text, last.text)
+        return _product([*parts[1:-1], outer]) if len(parts) > 2 else outer
+    return _product(parts) if len(parts) > 1 else first
+
+
+def _chain(factors: Sequence[tuple[Term, _Code]]) -> _Code:
+    if len(factors) == 1:
+        return factors[0][1]
+    if factors[-1][0].cols is ONE and factors[0][0].rows is not ONE:
+        text = factors[-1][1].at(POWER)
+        for place, (_, code) in enumerate(reversed(factors[:-1])):
+            text = f"{code.at(POWER)} @ " + (f"({text})" if place else text)
+        return _Code(text, PRODUCT)
+    return _Code(" @ ".join(code.at(POWER) for _, code in factors), PRODUCT)
+
+
+def _kron(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    kinds = [_kind(t) for t in node.term.args]
+    flat = len(set(kinds)) == 1
+    text = args[0].text if flat else _as_2d(args[0], kinds[0])
+    for code, kind in zip(args[1:], kinds[1:], strict=True):
+        text = f"np.kron({text}, {code.text if flat else _as_2d(code, kind)})"
+    return _Code(text)
+
+
+def _power(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    base, exponent = node.term.args
+    if exponent.op is ops.NUM and exponent.attr < 0:
+        return _Code("", ATOM, ((), (_positive_power(base, args[0], _number(-exponent.attr)),), False)).__class__(
+            f"1 / {_positive_power(base, args[0], _number(-exponent.attr))}",
+            PRODUCT,
+            ((), (_positive_power(base, args[0], _number(-exponent.attr)),), False),
+        )
+    return _Code(_positive_power(base, args[0], args[1]), POWER)

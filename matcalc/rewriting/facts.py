@@ -1,0 +1,163 @@
+"""What is known about a term: symmetric, positive definite, invertible, positive …
+
+Facts come from declarations, from assumptions and from the rows of ``rules/facts.rules``; they are
+looked up by guards and never rewrite anything.  A query that needs other queries runs on an
+explicit stack, so the depth of a term does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from ..terms import ops
+from ..terms.dims import known_nonnegative
+from ..terms.term import Term
+from .match import instantiate, instantiate_dim, match
+from .rule import Compare, Fact, Guard, Has, Implication
+
+Query = tuple[Term, str]
+MAX_OPERANDS = 64
+"""Of a sum with more operands than this nothing is concluded."""
+
+
+def closure(implications: Iterable[Implication]) -> dict[str, frozenset[str]]:
+    """For each fact, everything that implies it (itself included)."""
+    pairs = set(implications)
+    names = {n for pair in pairs for n in pair}
+    implied_by = {n: {n} for n in names}
+    changed = True
+    while changed:
+        changed = False
+        for premise, conclusion in pairs:
+            before = len(implied_by[conclusion])
+            implied_by[conclusion] |= implied_by[premise]
+            changed |= len(implied_by[conclusion]) != before
+    return {n: frozenset(v) for n, v in implied_by.items()}
+
+
+class Facts:
+    """Answers ``has(term, fact)`` under a set of assumptions about expressions."""
+
+    def __init__(
+        self, rows: Iterable[Fact], implications: Iterable[Implication], assumptions: frozenset[Query] = frozenset()
+    ) -> None:
+        self._implied_by = closure(implications)
+        self.assumptions = assumptions
+        self._rows: dict[tuple[object, str], list[Fact]] = {}
+        for row in rows:
+            self._rows.setdefault((row.term.op, row.fact), []).append(row)
+        self._known: dict[Query, bool] = {}
+
+    def has(self, term: Term, fact: str) -> bool:
+        """True when the fact is known to hold; False means not known."""
+        query = (term, fact)
+        known = self._known.get(query)
+        if known is not None:
+            return known
+        stack: list[tuple[Query, Generator[Query, bool, bool]]] = [(query, self._prove(term, fact))]
+        active = {query}
+        answer: bool | None = None
+        while stack:
+            current, proof = stack[-1]
+            try:
+                wanted = proof.send(answer) if answer is not None else next(proof)
+            except StopIteration as done:
+                self._known[current] = done.value
+                active.discard(current)
+                stack.pop()
+                answer = done.value
+                continue
+            answer = self._known.get(wanted)
+            if answer is None:
+                if wanted in active:
+                    answer = False
+                else:
+                    active.add(wanted)
+                    stack.append((wanted, self._prove(*wanted)))
+        return self._known[query]
+
+    def _prove(self, term: Term, fact: str) -> Generator[Query, bool, bool]:
+        if fact == "square":
+            return term.is_square
+        sufficient = self._implied_by.get(fact, frozenset((fact,)))
+        if term.is_scalar and fact in _SCALAR_MEANING:
+            meaning = _SCALAR_MEANING[fact]
+            if meaning is None:
+                return True
+            return (yield (term, meaning))
+        if any((term, name) in self.assumptions for name in sufficient):
+            return True
+        declared = _declared(term)
+        if declared and not declared.isdisjoint(sufficient):
+            return True
+        if term.op is ops.NUM and _number_has(term, sufficient):
+            return True
+        if len(term.args) > MAX_OPERANDS:
+            return False
+        for name in (fact, *sorted(sufficient - {fact})):
+            for row in self._rows.get((term.op, name), ()):
+                for bindings in match(row.term, term, {}):
+                    holds = True
+                    for guard in row.guards:
+                        if isinstance(guard, Has):
+                            answer = yield (instantiate(guard.term, bindings), guard.fact)
+                            holds = answer != guard.negated
+                        else:
+                            holds = _compare(guard, bindings)
+                        if not holds:
+                            break
+                    if holds:
+                        return True
+        return False
+
+    def holds(self, guard: Guard, bindings: dict[object, object]) -> bool:
+        """True when a guard of a rule is known to hold under the bindings of a match."""
+        if isinstance(guard, Compare):
+            return _compare(guard, bindings)
+        return self.has(instantiate(guard.term, bindings), guard.fact) != guard.negated
+
+
+_SCALAR_MEANING: dict[str, str | None] = {
+    "symmetric": None,
+    "diagonal": None,
+    "lower": None,
+    "upper": None,
+    "psd": "nonneg",
+    "posdef": "positive",
+    "posdet": "positive",
+    "invertible": "nonzero",
+    "fullrank": "nonzero",
+    "fullrow": "nonzero",
+}
+"""What a fact about matrices means for a 1×1 one; None: always true."""
+
+
+def _declared(term: Term) -> frozenset[str]:
+    if term.op is ops.SYM:
+        return term.attr.facts  # type: ignore[no-any-return]
+    if term.op is ops.MEMBER:
+        return term.attr.family.facts  # type: ignore[no-any-return]
+    return frozenset()
+
+
+def _number_has(term: Term, sufficient: frozenset[str]) -> bool:
+    value = term.attr
+    return (
+        (value > 0 and "positive" in sufficient)
+        or (value >= 0 and "nonneg" in sufficient)
+        or (value != 0 and "nonzero" in sufficient)
+        or (isinstance(value, int) and "integer" in sufficient)
+    )
+
+
+def _compare(guard: Compare, bindings: dict[object, object]) -> bool:
+    left, right = instantiate_dim(guard.left, bindings), instantiate_dim(guard.right, bindings)
+    if left is None or right is None:
+        return False
+    if guard.relation == "=":
+        return left is right
+    if guard.relation == "!=":
+        difference = (left - right).constant
+        return difference is not None and difference != 0
+    gap = {"<=": right - left, "<": right - left - 1, ">=": left - right, ">": left - right - 1}[guard.relation]
+    return known_nonnegative(gap)

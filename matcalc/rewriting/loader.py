@@ -1,0 +1,255 @@
+"""Reading rule files, and what is refused while reading.
+
+Checked at load: names are unique; every operator, function and fact is known; the left side is not
+a bare variable; nothing occurs on the right that the left does not bind; the left side alone fixes
+the shapes, and the right side has the same one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..errors import MatcalcError, RuleError
+from ..language.elaborate import Elaboration
+from ..language.parser import parse_syntax
+from ..language.scope import Scope
+from ..language.syntax import Node
+from ..resources import data_dir
+from ..terms import ops
+from ..terms.dims import Dim, Index
+from ..terms.symbols import Family, Unknown
+from ..terms.term import Term
+from ..terms.walk import attr_dims, postorder
+from .match import is_variable
+from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
+
+RULE_FILES = ("differential", "elementwise", "adjoint", "vec", "simplify", "expand", "facts")
+LINEAR = ("adjoint", "vec")
+
+
+class LinearRow(NamedTuple):
+    """A row of ``adjoint`` or ``vec``: how ``inner(L(X), G)`` or ``vec(L(X))`` moves to X.
+
+    ``result`` is L*(G), or the matrix M of ``vec(L(X)) = M*vec(X)`` (None for the identity).
+    """
+
+    rule: Rule
+    pattern: Term
+    covector: Term | None
+    result: Term | None
+
+
+class Loaded(NamedTuple):
+    """A rule file with its linear rows taken apart."""
+
+    file: RuleFile
+    linear: tuple[LinearRow, ...]
+
+
+def load_text(text: str, origin: str = "rules") -> Loaded:
+    """Read one rule file.  Raises :class:`RuleError` or another :class:`MatcalcError` with the place."""
+    return _Reader(text, origin).read()
+
+
+@lru_cache(maxsize=None)
+def load(name: str) -> Loaded:
+    """The rule file ``rules/<name>.rules``."""
+    return load_text((data_dir("rules") / f"{name}.rules").read_text(encoding="utf-8"), name)
+
+
+class _Reader:
+    def __init__(self, text: str, origin: str) -> None:
+        self.text = text
+        self.scope = Scope()
+        self.file = RuleFile(origin)
+        self.linear: list[LinearRow] = []
+        self.names: set[str] = set()
+
+    def read(self) -> Loaded:
+        tree = parse_syntax(self.text, "rulefile")
+        for node in tree.parts:
+            if isinstance(node, Node):
+                self._item(node)
+        return Loaded(self.file, tuple(self.linear))
+
+    def _item(self, node: Node) -> None:
+        kind = node.kind
+        if kind == "ruleset":
+            self.file.ruleset = str(node.parts[0])
+        elif kind == "let":
+            self._declare(self.scope, node.parts[0], node.parts[1])
+        elif kind == "every":
+            premise, *conclusions = (str(p) for p in node.parts)
+            for fact in (premise, *conclusions):
+                self._fact_name(fact, node)
+            self.file.implications += [Implication(premise, c) for c in conclusions]
+        elif kind == "rule":
+            self._rule(node)
+        elif kind == "fact":
+            self._fact(node)
+
+    def _refuse(self, message: str, node: Node) -> RuleError:
+        error = RuleError(message)
+        error.locate(self.text, node.start, node.end)
+        return error
+
+    def _fact_name(self, fact: str, node: Node) -> str:
+        if fact not in FACTS:
+            raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(FACTS))}", node)
+        return fact
+
+    def _declare(self, scope: Scope, names: Node, type_: Node) -> None:
+        kind = self.text[type_.start : type_.end]
+        for name in names.parts:
+            scope.declare_pattern(self.text[name.start : name.end], kind)
+
+    def _label(self, node: Node) -> str:
+        name = str(node.parts[0])[1:-1]
+        if name in self.names:
+            raise self._refuse(f"two rows are called {name!r}", node)
+        self.names.add(name)
+        return name
+
+    def _scope(self, for_: Node | None) -> Scope:
+        scope = self.scope.copy()
+        if for_ is not None:
+            for names, type_ in zip(for_.parts[::2], for_.parts[1::2], strict=True):
+                self._declare(scope, names, type_)
+        return scope
+
+    def _rule(self, node: Node) -> None:
+        name = self._label(node)
+        _, left, right, ordered, for_, guard, given, source = node.parts
+        work = Elaboration(self._scope(for_), self.text, patterns=True)
+        linear = self.file.ruleset in LINEAR
+        covector: Term | None = None
+        result: Term | None = None
+        if linear:
+            left_parts, right_parts = self._linear_parts(left, right)
+            for part in left_parts:
+                work.infer(part)
+        else:
+            work.infer(left)
+        work.settle()
+        work.freeze()
+        try:
+            if linear:
+                for part in right_parts:
+                    work.infer(part)
+            work.infer(left)
+            work.infer(right)
+        except MatcalcError as error:
+            raise self._refuse(f"[{name}] the sides do not have one shape: {error.message}", right) from None
+        if linear:
+            pattern = work.build(left_parts[0])
+            if self.file.ruleset == "adjoint":
+                covector = work.build(left_parts[1])
+                result = work.build(right_parts[-1])
+            elif right_parts:
+                result = self._matrix(work, right_parts)
+        else:
+            pattern = work.build(left)
+        built_left, built_right = work.build(left), work.build(right)
+        if built_left.shape != built_right.shape:
+            raise self._refuse(
+                f"[{name}] the sides have shapes {built_left.rows}×{built_left.cols} and "
+                f"{built_right.rows}×{built_right.cols}",
+                right,
+            )
+        if is_variable(pattern) or pattern.op is ops.MEMBER:
+            raise self._refuse(f"[{name}] the left side is a bare variable: it would match everything", left)
+        guards = self._guards(work, guard) + tuple(
+            g for g in self._guards(work, given) if not isinstance(g, Has)
+        )
+        conditions = tuple(g for g in self._guards(work, given) if isinstance(g, Has))
+        self._scoped(name, built_left, built_right, node)
+        rule = Rule(
+            name,
+            self.file.ruleset,
+            built_left,
+            built_right,
+            guards,
+            conditions,
+            ordered is not None,
+            str(source)[1:-1] if source else "",
+            self.text.count("\n", 0, node.start) + 1,
+            self.text[node.start : node.end],
+        )
+        self.file.rules.append(rule)
+        if linear:
+            self.linear.append(LinearRow(rule, pattern, covector, result))
+
+    def _linear_parts(self, left: Node, right: Node) -> tuple[list[Node], list[Node]]:
+        """``inner(L, G) -> inner(X, R)`` as [L, G], [R]; ``vec(L) -> M*vec(X)`` as [L], [factors of M]."""
+        if self.file.ruleset == "adjoint":
+            return list(left.parts[1].parts), [right.parts[1].parts[1]]
+        factors = right.parts[:-1] if right.kind == "product" else []
+        return [left.parts[1].parts[0]], list(factors)
+
+    def _matrix(self, work: Elaboration, factors: list[Node]) -> Term:
+        from ..terms.build import mul
+
+        return mul(*(work.build(f) for f in factors))
+
+    def _fact(self, node: Node) -> None:
+        name = self._label(node)
+        _, term, fact, for_, guard, source = node.parts
+        work = Elaboration(self._scope(for_), self.text, patterns=True)
+        work.infer(term)
+        work.settle()
+        work.freeze()
+        built = work.build(term)
+        self.file.facts.append(
+            Fact(
+                name,
+                self.file.ruleset,
+                built,
+                self._fact_name(str(fact), node),
+                self._guards(work, guard),
+                str(source)[1:-1] if source else "",
+                self.text.count("\n", 0, node.start) + 1,
+                self.text[node.start : node.end],
+            )
+        )
+
+    def _guards(self, work: Elaboration, node: Node | None) -> tuple[Guard, ...]:
+        if node is None:
+            return ()
+        return tuple(self._guard(work, condition) for condition in node.parts if isinstance(condition, Node))
+
+    def _guard(self, work: Elaboration, node: Node) -> Guard:
+        if node.kind == "has":
+            term, negated, fact = node.parts
+            work.infer(term)
+            return Has(work.build(term), self._fact_name(str(fact), node), negated is not None)
+        if node.kind in ("relation", "equation"):
+            relation = str(node.parts[1]) if node.kind == "relation" else "="
+            return Compare(work.dim_of(node.parts[0]), relation, work.dim_of(node.parts[-1]))
+        raise self._refuse("a guard is `term is fact` or a relation between sizes", node)
+
+    def _scoped(self, name: str, left: Term, right: Term, node: Node) -> None:
+        missing = variables(right) - variables(left)
+        if missing:
+            raise self._refuse(f"[{name}] only on the right: {', '.join(sorted(map(str, missing)))}", node)
+
+
+def variables(term: Term) -> set[object]:
+    """The pattern variables of a term: symbols, bodies, functions, sizes."""
+    found: set[object] = set()
+    bound: set[object] = set()
+    for part in postorder(term):
+        if is_variable(part):
+            found.add(part.attr.name)
+        elif part.op is ops.MEMBER and isinstance(part.attr.family, Family):
+            found.add(part.attr.family.name)
+        elif isinstance(part.attr, Unknown):
+            found.add(part.attr.name)
+        if part.op.binder:
+            bound.add(part.attr.index)
+        sizes: list[Dim] = [part.rows, part.cols, *attr_dims(part.attr)]
+        for size in sizes:
+            found |= {str(a) for a in size.atoms() if not isinstance(a, Index)}
+    return found
+
+
