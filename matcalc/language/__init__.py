@@ -1,0 +1,1 @@
+"""Text to terms: names, syntax, shapes, and what a session remembers."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 GREEK = dict(
     zip(
         "αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
-        (
+        (  # noqa: SIM905
             "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau "
             "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
         ).split(),
@@ -15,7 +15,13 @@ GREEK = dict(
     )
 )
 VARIANTS = {"ϕ": "phi", "ϑ": "theta", "ϵ": "epsilon", "ς": "sigma", "µ": "mu"}
-CAPITALS_LIKE_LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧ", "Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split(), strict=True))
+CAPITALS_LIKE_LATIN = dict(
+    zip(
+        "ΑΒΕΖΗΙΚΜΝΟΡΤΧ",
+        "Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split(),  # noqa: SIM905
+        strict=True,
+    )
+)
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 GREEK_NAMES = frozenset(GREEK.values())
 SMALL_GREEK = frozenset(name for letter, name in GREEK.items() if letter.islower())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from lark import Lark, Token
@@ -117,7 +117,7 @@ def _end(part: Any) -> int:
     return part.end if isinstance(part, Node) else (part.end_pos or 0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _lark() -> Lark:
     """One parser for all starts: most of the cost of making it is shared."""
     text = (data_dir("grammar") / "matcalc.lark").read_text(encoding="utf-8")

@@ -138,9 +138,11 @@ def size_task(
     """The integer that a node writes; ``name`` gives the meaning of names, ``call`` of anything else."""
     reader = _SIZES.get(node.kind)
     if reader is not None:
-        return (yield reader(node, text, name, call))
+        result: Dim = yield reader(node, text, name, call)
+        return result
     if call is not None:
-        return (yield call(node))
+        result: Dim = yield call(node)
+        return result
     raise _no_size(node, text)
 
 
@@ -156,20 +158,22 @@ _Calls = Callable[[Node], Task[Dim]] | None
 
 def _size_number(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
     return dim(read_number(node, text))
-    yield
+    yield  # makes it a task, like its companions
 
 
 def _size_name(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
     return name(node, ascii_name(str(node.parts[0])))
-    yield
+    yield  # makes it a task, like its companions
 
 
 def _size_group(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    return (yield size_task(node.nodes()[0], text, name, call))
+    result: Dim = yield size_task(node.nodes()[0], text, name, call)
+    return result
 
 
 def _size_negative(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    return -(yield size_task(node.nodes()[0], text, name, call))
+    result: Dim = yield size_task(node.nodes()[0], text, name, call)
+    return -result
 
 
 def _size_chain(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
@@ -323,9 +327,7 @@ class Scope:
         slots = node.parts[1].parts
         if len(slots) != 1 or slots[0].kind != "range":
             raise ParseError(f"a family is declared with its range: {name}[i=1..N]").locate(text, node.start, node.end)
-        index_node, low, high, by = slots[0].parts
-        if by is not None:
-            raise ParseError("the range of a family goes up").locate(text, by.start, by.end)
+        index_node, low, high = slots[0].parts
         lo, hi = self.read_size(low, text), self.read_size(high, text)
         index = Index(0, lo, hi)
         kind, given = self._type(type_, text, {_plain_name(index_node, text): dim(index)})
@@ -339,7 +341,8 @@ class Scope:
         word = str(node.parts[0])
         kind = KINDS.get(word)
         if kind is None or word == "row":
-            raise unknown(word, [*KINDS, "integer", "function"], "type").locate(text, node.start, node.start + len(word))
+            error = unknown(word, [*KINDS, "integer", "function"], "type")
+            raise error.locate(text, node.start, node.start + len(word))
         args = [] if node.parts[1] is None else node.parts[1].parts
         if len(args) not in kind.sizes:
             wanted = " or ".join(str(n) for n in kind.sizes)
@@ -376,7 +379,11 @@ class Scope:
             self.integers.discard(name)
 
     def declare_pattern(self, name: str, kind: str) -> None:
-        """A variable of a rule: ``("A", "matrix")``, ``("e[i]", "scalar")``, ``("k", "integer")``, ``("X", "matrix(m,n)")``."""
+        """A variable of a rule, its sizes open.
+
+        ``("A", "matrix")`` has any shape, ``("e[i]", "scalar")`` is a body that depends on a bound
+        index, ``("k", "integer")`` a size, ``("X", "matrix(m,n)")`` names its sizes.
+        """
         text = f"{name}: {kind}"
         declaration = parse_syntax(text, "script").nodes()[0]
         if declaration.kind != "declaration":

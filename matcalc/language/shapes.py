@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from math import isqrt
+from typing import ClassVar
 
 from ..errors import MatcalcError
 from ..terms.dims import NO_INDICES, ONE, ZERO, Atom, Dim, Monomial, dim, substitute
@@ -23,9 +24,10 @@ class Hole(Atom):
 
     __slots__ = ("number",)
     number: int
-    _table: dict[int, Hole] = {}
+    _table: ClassVar[dict[int, Hole]] = {}
 
     def __new__(cls, number: int) -> Hole:
+        """The one hole with this number."""
         found = cls._table.get(number)
         if found is None:
             found = object.__new__(cls)
@@ -42,7 +44,7 @@ class Hole(Atom):
         return Hole, (self.number,)
 
 
-class Misfit(Exception):
+class MisfitError(Exception):
     """Two dimensions cannot be equal; ``frozen`` when only the freeze forbids it."""
 
     def __init__(self, left: Dim, right: Dim, *, frozen: bool = False) -> None:
@@ -111,7 +113,7 @@ class Sizes:
         return list(found)
 
     def equate(self, left: Dim, right: Dim, otherwise: MatcalcError | None = None) -> None:
-        """Make two dimensions equal.  Raises :class:`Misfit`; ``otherwise`` is raised if it turns out later."""
+        """Make two dimensions equal.  Raises :class:`MisfitError`; ``otherwise`` is raised if it turns out later."""
         if left is right:
             return
         left, right = self.resolve(left), self.resolve(right)
@@ -119,7 +121,7 @@ class Sizes:
             return
         found = holes_of(left) | holes_of(right)
         if not found:
-            raise Misfit(left, right)
+            raise MisfitError(left, right)
         movable = sorted((h for h in found if h.number >= self.frozen), key=self._preference)
         difference = left - right
         rejected = False
@@ -131,9 +133,9 @@ class Sizes:
                     return
                 rejected = True
         if not movable:
-            raise Misfit(left, right, frozen=True)
+            raise MisfitError(left, right, frozen=True)
         if rejected or _impossible(difference):
-            raise Misfit(left, right)
+            raise MisfitError(left, right)
         self.waiting.append((left, right, otherwise or MatcalcError(f"{left} = {right} does not determine the sizes")))
 
     def _preference(self, hole: Hole) -> tuple[bool, int]:
@@ -166,7 +168,7 @@ class Sizes:
         for left, right, error in waiting:
             try:
                 self.equate(left, right, error)
-            except Misfit:
+            except MisfitError:
                 raise error from None
 
 

@@ -215,9 +215,11 @@ class Directions:
         return derivative_along(lambda t: evaluate(term, self.moved(env, t)), is_analytic(term))
 
     def of_symbol(self, symbol: Symbol, shape: tuple[int, ...]) -> Array:
+        """The direction of a variable."""
         return self._direction(symbol.name, shape, self._varies(symbol))
 
     def of_member(self, family: Family, at: int, shape: tuple[int, ...]) -> Array:
+        """The direction of one member of a family."""
         return self._direction(f"{family.name} {at}", shape, self._varies(Member(family, dim(at))))
 
     def _varies(self, what: Symbol | Member) -> bool:
@@ -261,7 +263,8 @@ def replay(
 
     A differential of a variable is a random direction (zero unless it is in ``varying``, when
     that is given), one of another term its derivative along these directions.  Inputs at which
-    neither term has a finite value are drawn again; infinite when none is found.
+    ``before`` has no finite value are drawn again; infinite when none is found, or when ``after``
+    has no finite value where ``before`` has one.
     """
     drawing = {"require": require, "profile": profile, "size_hint": size_hint, "sizes": sizes}
     worst = 0.0
@@ -274,9 +277,9 @@ def _replay_once(terms: tuple[Term, Term], seed: int, directions: Directions, dr
     for attempt in range(30):
         env = sample(terms, seed + 1000 * attempt, domain=_DOMAINS[attempt % 3], **drawing)
         env = Env(env.sizes, env.indexed, env.symbols, env.members, env.functions, directions)
-        a, b = _value_or_nan(terms[0], env), _value_or_nan(terms[1], env)
-        if np.isfinite(a).all() or np.isfinite(b).all():
-            return difference(b, a)
+        expected = _value_or_nan(terms[0], env)
+        if np.isfinite(expected).all():
+            return difference(_value_or_nan(terms[1], env), expected)
     return float("inf")
 
 

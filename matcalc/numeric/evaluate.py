@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import reduce
-from math import pi
+from math import inf, pi
 from typing import Any, overload
 
 import numpy as np
@@ -100,7 +101,7 @@ class _Machine:
         self.env = env
         self.frame: dict[Atom, int] = dict(env.sizes)
         self.known: dict[tuple[Term, tuple[int, ...]], Array] = {}
-        self.orders: dict[Term, list[tuple[Term, tuple[Index, ...]]]] = {}
+        self.orders: dict[Term, list[_Planned]] = {}
 
     def size(self, d: Dim) -> int:
         value = value_of_dim(d, self.frame, self.env.indexed)
@@ -123,29 +124,27 @@ class _Machine:
         frame, known = self.frame, self.known
         value = _EMPTY
         here: dict[Term, Array] = {}
-        for term, indices in order:
+        for term, indices, compute, args in order:
             key = (term, tuple([frame[i] for i in indices]))
             found = known.get(key)
             if found is None:
-                args = [here[a] for a in term.args] if term.op not in _OPAQUE else []
-                found = _VALUE[term.op](self, term, args)
-                known[key] = found
+                found = known[key] = compute(self, term, [here[a] for a in args])
             here[term] = value = found
         return value
 
 
 _EMPTY = np.zeros((0, 0))
-_OPAQUE = frozenset({ops.SUM, ops.PROD, ops.DIFF})
 
 
-def _order(root: Term) -> list[tuple[Term, tuple[Index, ...]]]:
-    """Arguments before the terms that use them, the bodies of binders and differentials left out."""
+def _order(root: Term) -> list[_Planned]:
+    """Arguments before the terms that use them; what is computed by need is left out."""
     seen = {root}
-    order: list[tuple[Term, tuple[Index, ...]]] = []
+    order: list[_Planned] = []
     stack: list[tuple[Term, int]] = [(root, 0)]
     while stack:
         term, at = stack.pop()
-        args = () if term.op in _OPAQUE else term.args
+        compute = _lazy_product if _has_indicator(term) else _VALUE[term.op]
+        args = () if compute in _BY_NEED else term.args
         while at < len(args) and args[at] in seen:
             at += 1
         if at < len(args):
@@ -153,8 +152,15 @@ def _order(root: Term) -> list[tuple[Term, tuple[Index, ...]]]:
             seen.add(args[at])
             stack.append((args[at], 0))
         else:
-            order.append((term, tuple(sorted(term.indices, key=lambda i: i.key))))
+            order.append((term, tuple(sorted(term.indices, key=lambda i: i.key)), compute, args))
     return order
+
+
+def _has_indicator(term: Term) -> bool:
+    """True for a product one factor of which is an indicator."""
+    if term.op is ops.SCALE and term.args[0].op is ops.TIMES:
+        return any(arg.op is ops.IND for arg in term.args[0].args)
+    return term.op in (ops.SCALE, ops.TIMES) and any(arg.op is ops.IND for arg in term.args)
 
 
 def as_column(value: Any) -> Array:
@@ -163,6 +169,13 @@ def as_column(value: Any) -> Array:
     if array.dtype.kind not in "fc":
         array = array.astype(float)
     return array.reshape(-1, 1) if array.ndim < 2 else array
+
+
+def _float(value: int | Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def _scalar(value: Any) -> Array:
@@ -193,7 +206,7 @@ def _member(machine: _Machine, term: Term, _args: list[Array]) -> Array:
 
 
 def _integer(machine: _Machine, term: Term, _args: list[Array]) -> Array:
-    return _scalar(float(value_of_dim(dim(term.attr), machine.frame, machine.env.indexed)))
+    return _scalar(_float(value_of_dim(dim(term.attr), machine.frame, machine.env.indexed)))
 
 
 def _basis(machine: _Machine, term: Term, _args: list[Array]) -> Array:
@@ -287,11 +300,17 @@ def _special(name: str) -> Callable[[Array], Array]:
 
 
 def _lgamma(x: Array) -> Array:
+    """log|Γ(x)|; for complex x moved by log|Γ(x)| = log|Γ(x+1)| - log|x| to where it is analytic."""
     from scipy import special
 
     if not np.iscomplexobj(x):
         return np.asarray(special.gammaln(x))
-    return np.asarray(special.loggamma(x) - 1j * special.loggamma(x.real + 0j).imag)
+    moved, result = x.copy(), np.zeros_like(x)
+    while (moved.real <= 0).any():
+        left = moved.real <= 0
+        result = np.where(left, result - np.log(moved * _sign(moved)), result)
+        moved = np.where(left, moved + 1, moved)
+    return np.asarray(result + special.loggamma(moved))
 
 
 def _trigamma(x: Array) -> Array:
@@ -410,10 +429,21 @@ def _differential(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _checked(machine, term, value, "a differential")
 
 
+def _lazy_product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    """A product with indicators: the other factors need no value where an indicator is 0."""
+    nested = term.op is ops.SCALE and term.args[0].op is ops.TIMES
+    factors = (*term.args[0].args, term.args[1]) if nested else term.args
+    if any(machine.run(f)[0, 0] == 0 for f in factors if f.op is ops.IND):
+        return np.zeros(machine.shape(term))
+    return reduce(np.multiply, [machine.run(f) for f in factors])
+
+
 Evaluator = Callable[[_Machine, Term, list[Array]], Array]
+_Planned = tuple[Term, tuple[Index, ...], Evaluator, tuple[Term, ...]]
+_BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _differential, _lazy_product})
 
 _VALUE: dict[Op, Evaluator] = {
-    ops.NUM: lambda _m, t, _a: _scalar(float(t.attr)),
+    ops.NUM: lambda _m, t, _a: _scalar(_float(t.attr)),
     ops.INT: _integer,
     ops.CONST: lambda _m, t, _a: _scalar({"pi": pi}[t.attr]),
     ops.SYM: _symbol,

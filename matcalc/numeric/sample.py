@@ -276,7 +276,8 @@ _DOMAINS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
 
 
 def _orthonormal(rng: np.random.Generator, m: int, n: int) -> Array:
-    return np.asarray(np.linalg.qr(rng.standard_normal((max(m, n), min(m, n))))[0]) * rng.choice([-1.0, 1.0], min(m, n))
+    columns = np.linalg.qr(rng.standard_normal((max(m, n), min(m, n))))[0]
+    return np.asarray(columns * rng.choice([-1.0, 1.0], min(m, n)))
 
 
 def _posdef(rng: np.random.Generator, m: int, _n: int) -> Array:
@@ -322,12 +323,12 @@ _BASES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
 """How a matrix is drawn; the first fact that is declared decides."""
 
 _PARTS: dict[str, Callable[[Array], Array]] = {
-    "diagonal": lambda a: np.diag(np.diag(a)),
-    "lower": np.tril,
-    "upper": np.triu,
     "positive": lambda a: np.abs(a) + 0.1,
     "nonneg": np.abs,
     "integer": lambda a: np.round(2 * np.abs(a)) + 1,
+    "diagonal": lambda a: np.diag(np.diag(a)),
+    "lower": np.tril,
+    "upper": np.triu,
 }
 """What is done to it afterwards, in this order."""
 
@@ -364,7 +365,7 @@ _FACTS: dict[str, Callable[[Array], bool]] = {
     "invertible": lambda a: _square_with_condition(a, 1e3),
     "fullrank": lambda a: a.size == 0 or float(np.linalg.cond(a)) < 1e3,
     "posdet": lambda a: bool(np.linalg.det(a) > 0),
-    "positive": lambda a: bool((a > 0).all()),
+    "positive": lambda a: bool((a[a != 0] > 0).all()),
     "nonneg": lambda a: bool((a >= 0).all()),
     "nonzero": lambda a: bool((a != 0).all()),
     "integer": lambda a: _close(a, np.round(a)),
@@ -372,7 +373,7 @@ _FACTS: dict[str, Callable[[Array], bool]] = {
     "tall": lambda a: a.shape[0] >= a.shape[1],
     "wide": lambda a: a.shape[0] <= a.shape[1],
 }
-"""What each fact means, checked of every draw."""
+"""What each fact means, checked of every draw; a positive matrix may have the zeros of its structure."""
 
 
 def random_function(rng: np.random.Generator) -> Callable[[Array, int], Array]:
@@ -389,7 +390,7 @@ def random_function(rng: np.random.Generator) -> Callable[[Array, int], Array]:
 # ---------------------------------------------------------------- requirements
 
 _KINDS: dict[str, Callable[[Array], bool]] = {
-    "positive": _FACTS["positive"],
+    "positive": lambda a: bool((a > 0).all()),
     "nonneg": _FACTS["nonneg"],
     "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
     "invertible": _FACTS["invertible"],

@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 
 from ..terms import ops
-from ..terms.dims import Dim
+from ..terms.dims import ONE, Dim
 from ..terms.ops import Op
 from ..terms.symbols import Unknown
 from ..terms.term import Number, Term
@@ -111,6 +111,8 @@ def _filled(digit: str) -> Rule:
     def show(term: Term, page: Page) -> Piece:
         if term.is_vector:
             return Piece((rf"\mathbf{{{digit}}}_{{{_size(term.rows, page)}}}",))
+        if term.rows is ONE:
+            return Piece((rf"\mathbf{{{digit}}}_{{{_size(term.cols, page)}}}^{{\top}}",), POSTFIX)
         sizes = _sizes(term.shape, page, r" \times ")
         return Piece((rf"\mathbf{{{digit}}}_{{{sizes}}}",))
 
@@ -335,7 +337,7 @@ def _pow(term: Term, page: Page) -> Piece:
     if reciprocal(term):
         return _product(term, page)
     base, exponent = term.args
-    if exponent.op is ops.NUM:
+    if exponent.op is ops.NUM and exponent.attr > 0:
         return _power((base, exponent.attr), page, not term.is_scalar)
     return _raised(base, page.piece(exponent), page, not term.is_scalar)
 

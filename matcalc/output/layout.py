@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 
 from ..errors import LimitExceeded
 from ..terms import ops
@@ -218,14 +218,18 @@ class Quotient:
 
 
 def reciprocal(term: Term) -> Power | None:
-    """``(base, exponent)`` when the term is ``base^(-exponent)`` with a positive number, else None."""
-    if term.op is ops.POW and term.args[1].op is ops.NUM and term.args[1].attr < 0:
-        return term.args[0], -term.args[1].attr
-    return None
+    """``(base, exponent)`` when the term is ``base^(-exponent)`` with a positive number, else None.
+
+    Powers of the number 0 other than 1/0 are left as they are: ``1/0^2`` would be read as ``1/0``.
+    """
+    if term.op is not ops.POW or term.args[1].op is not ops.NUM or term.args[1].attr >= 0:
+        return None
+    base, exponent = term.args[0], -term.args[1].attr
+    return None if base.op is ops.NUM and base.attr == 0 and exponent != 1 else (base, exponent)
 
 
 def quotient(term: Term) -> Quotient:
-    """A product, scaled array or reciprocal taken apart; products of matrices come last of the scalars."""
+    """A product, scaled array or reciprocal taken apart; constants first, products of matrices last of the scalars."""
     parts = Quotient()
     array = term
     if term.is_scalar:
@@ -245,7 +249,7 @@ def _split_scalar(term: Term, parts: Quotient) -> None:
             parts.number = factor.attr
         else:
             _file(factor, parts.above, parts.below)
-    parts.above.sort(key=lambda factor: factor.op is ops.MUL)
+    parts.above.sort(key=lambda factor: (factor.op is ops.MUL, factor.op is not ops.CONST))
 
 
 def _file(factor: Term, above: list[Term], below: list[Power]) -> None:
@@ -358,11 +362,9 @@ class Page:
         return (*self.scope, (index, self._choose(index)))
 
     def _choose(self, index: Index) -> str:
-        taken = self._taken | {name for _, name in self.scope}
-        for low, high, name in self._preferred:
-            if name not in taken and low is index.lo and high is index.hi:
-                return name
-        return next(name for name in _default_names() if name not in taken)
+        taken = {name for _, name in self.scope}
+        preferred = (name for low, high, name in self._preferred if low is index.lo and high is index.hi)
+        return next(name for name in chain(preferred, _default_names()) if not (name in taken or name in self._taken))
 
     def body(self, term: Term) -> tuple[str, Piece]:
         """Name of the index and piece of the body of a sum or product."""

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import blake2b
+from itertools import pairwise
 from math import lcm
 from typing import Any
 
 from ..errors import MatcalcError
 from ..terms import ops
-from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, known_nonnegative
+from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative
 from ..terms.ops import Op
 from ..terms.symbols import Family, Member, Symbol, Unknown
 from ..terms.term import Term
@@ -33,6 +34,8 @@ from ..terms.walk import attr_dims, postorder
 FORMS = ("array", "matrix2d")
 LONG = 72
 """An expression longer than this gets a name of its own."""
+LARGE = 300
+"""The formula of a term with more nodes than this, shared ones repeated, is not written out."""
 
 
 def to_numpy(
@@ -79,7 +82,7 @@ def _refuse(roots: Iterable[Term], terms: Iterable[Term]) -> None:
 
 # ---------------------------------------------------------------- names
 
-_RESERVED = frozenset("np special range float len enumerate next".split())
+_RESERVED = frozenset({"np", "special", "range", "float", "len", "enumerate", "next"})
 Source = Symbol | Family
 
 
@@ -251,24 +254,29 @@ _ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC})
 
 def _returned(code: _Code, root: Term, form: str) -> str:
     kind = _kind(root)
-    if form == "array" and kind == SCALAR:
-        return _call("float", code.text).text
+    if kind == SCALAR:
+        return f"float({code.text})" if form == "array" else f"np.array([[{code.text}]], dtype=float)"
     text = code.text if form == "array" and kind == COLUMN else _as_2d(code, kind)
-    return _call("np.array", text).text if root.op in _ALIASING and kind != SCALAR else text
+    return f"np.array({text})" if root.op in _ALIASING else text
 
 
 # ---------------------------------------------------------------- scopes
 
 
+Key = tuple[Term, "_Scope"]
+"""A node together with the loop that gives its indices their values."""
+
+
 @dataclass(eq=False)
 class _Scope:
-    """A block of the function: its top, the body of a loop, or what is done under a condition."""
+    """A block of the function: its top, the body of a loop with its ``result``, or what is done under a condition."""
 
     parent: _Scope | None = None
     index: Index | None = None
     variable: str = ""
     depth: int = 0
     lines: list[str] = field(default_factory=list)
+    result: Key | None = None
 
     def binding(self, indices: frozenset[Index]) -> _Scope:
         """The innermost loop around here over one of these indices; else the top."""
@@ -280,10 +288,6 @@ class _Scope:
     def inside(self, index: Index | None = None) -> _Scope:
         """A new block inside this one."""
         return _Scope(self, index, depth=self.depth + 1)
-
-
-Key = tuple[Term, _Scope]
-"""A node together with the loop that gives its indices their values."""
 
 
 @dataclass(eq=False)
@@ -300,6 +304,7 @@ class _Node:
 
     @property
     def key(self) -> Key:
+        """What others know the node by."""
         return self.term, self.binding
 
 
@@ -319,6 +324,8 @@ def _plan(roots: Sequence[Term], terms: Sequence[Term]) -> list[_Node]:
             args = [(arg, inner.binding(arg.indices)) for arg in operands]
             for arg, loop in args:
                 uses.setdefault(arg, {}).setdefault(loop, []).append(inner)
+            if term.op.binder:
+                inner.result = args[0]
             nodes.append(_Node(term, binding, home, inner, args, guards, users))
     nodes.reverse()
     return nodes
@@ -394,11 +401,21 @@ def _in_range(at: Dim, lo: Dim, hi: Dim, sizes: set[Name]) -> bool:
 _TRIVIAL = frozenset({ops.NUM, ops.INT, ops.CONST, ops.SYM, ops.MEMBER, ops.IND})
 
 
+def _is_trivial(term: Term) -> bool:
+    """True for leaves, their transposes and negatives, which need no name."""
+    if term.op is ops.TRANSPOSE:
+        return term.args[0].op in _TRIVIAL
+    if term.op is ops.SCALE or (term.op is ops.TIMES and len(term.args) == 2):
+        return term.args[0].op is ops.NUM and term.args[0].attr == -1 and term.args[1].op in _TRIVIAL
+    return term.op in _TRIVIAL
+
+
 class _Writer:
     """Writes the planned nodes; remembers which sizes, helpers and modules the text needs."""
 
     def __init__(self, names: _Names, nodes: list[_Node]) -> None:
         self.names = names
+        self.printable = _printable([node.term for node in nodes])
         self.needed: set[Name] = set()
         self.indexed: set[str] = set()
         self.helpers: set[str] = set()
@@ -413,6 +430,10 @@ class _Writer:
     def lines(self) -> list[str]:
         """The lines of the body, the return left out."""
         return self.top.lines
+
+    def comment(self, term: Term) -> str:
+        """The formula of a term, to stand behind its line."""
+        return f"  # {_formula(term, 60)}" if term in self.printable else ""
 
     def root(self, term: Term) -> _Code:
         """The expression of a root."""
@@ -439,24 +460,23 @@ class _Writer:
         self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
 
     def _wants_name(self, node: _Node, code: _Code) -> bool:
-        term = node.term
-        if term.op in _TRIVIAL or (term.op is ops.TRANSPOSE and term.args[0].op in _TRIVIAL):
+        if _is_trivial(node.term):
             return False
         return len(node.uses) > 1 or node.uses[0] is not node.home or len(code.text) > LONG
 
     def _named(self, node: _Node, code: _Code) -> _Code:
         name = self.names.numbered("t")
-        node.home.lines.append(f"{name} = {code.text}  # {_formula(node.term)}")
+        node.home.lines.append(f"{name} = {code.text}{self.comment(node.term)}")
         return _Code(name)
 
     def _under_condition(self, node: _Node, code: _Code) -> None:
-        if len(node.uses) == 1 and node.uses[0] is node.home and node.home.index is not None:
+        if len(node.uses) == 1 and node.home.result == node.key:
             self.waiting[node.key] = node, code
             self.values[node.key] = code
             return
         name = self.names.numbered("t")
         lines = node.home.lines
-        lines.append(f"if {self._condition(node)}:  # {_formula(node.term)}")
+        lines.append(f"if {self._condition(node)}:{self.comment(node.term)}")
         lines += ["    " + line for line in [*node.inner.lines, f"{name} = {code.text}"]]
         lines += ["else:", f"    {name} = {self.filled('zeros', node.term, node.home)}"]
         self.values[node.key] = _Code(name)
@@ -476,7 +496,7 @@ class _Writer:
         else:
             update = [self._update(name, term, body)]
         node.home.lines += [
-            f"{name} = {start}  # {_formula(term)}",
+            f"{name} = {start}{self.comment(term)}",
             f"for {inner.variable} in {self._range(node)}:",
             *("    " + line for line in [*inner.lines, *update]),
         ]
@@ -485,7 +505,7 @@ class _Writer:
     def _update(self, name: str, term: Term, body: _Code) -> str:
         if term.op is ops.SUM:
             return f"{name} += {body.text}"
-        return f"{name} {'*=' if term.is_scalar else '= ' + name + ' @'} {body.at(ADDITIVE if term.is_scalar else POWER)}"
+        return f"{name} *= {body.text}" if term.is_scalar else f"{name} = {name} @ {body.at(POWER)}"
 
     def _range(self, node: _Node) -> str:
         index, step = node.term.attr
@@ -547,12 +567,18 @@ class _Writer:
         return self.dim(at - first, scope).text
 
 
-def _formula(term: Term, limit: int = 60) -> str:
+def _printable(terms: Sequence[Term]) -> set[Term]:
+    """The terms that are not too large to be written out in full, shared parts repeated."""
+    sizes: dict[Term, int] = {}
+    for term in terms:
+        sizes[term] = min(1 + sum(sizes[arg] for arg in term.args), LARGE)
+    return {term for term, size in sizes.items() if size < LARGE}
+
+
+def _formula(term: Term, limit: int) -> str:
     """The formula of a term on one line, shortened when it is long."""
-    try:
-        from .text import to_text
-    except ImportError:
-        return term.op.name
+    from .text import to_text
+
     text = " ".join(to_text(term).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
@@ -572,7 +598,7 @@ def _matmul(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     """Cut where the inner dimension is 1; a part that ends in a column is computed from there."""
     factors = list(zip(node.term.args, args, strict=True))
     cuts = [0, *(i for i in range(1, len(factors)) if factors[i][0].rows is ONE), len(factors)]
-    parts = [_chain(factors[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [_chain(factors[a:b]) for a, b in pairwise(cuts)]
     first, last = parts[0], parts[-1]
     if len(parts) > 1 and factors[0][0].rows is not ONE and factors[-1][0].cols is not ONE:
         outer = _call("np.outer", first.text, last.text)
@@ -602,10 +628,510 @@ def _kron(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
 
 def _power(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     base, exponent = node.term.args
-    if exponent.op is ops.NUM and exponent.attr < 0:
-        return _Code("", ATOM, ((), (_positive_power(base, args[0], _number(-exponent.attr)),), False)).__class__(
-            f"1 / {_positive_power(base, args[0], _number(-exponent.attr))}",
-            PRODUCT,
-            ((), (_positive_power(base, args[0], _number(-exponent.attr)),), False),
-        )
-    return _Code(_positive_power(base, args[0], args[1]), POWER)
+    if exponent.op is ops.NUM:
+        code = _fixed_power(base, args[0], abs(exponent.attr))
+        return code if exponent.attr > 0 else _product([_Code("", ATOM, ((), (code.at(POWER),), False))])
+    below = args[0].at(ATOM) if exponent.op is ops.INT else _floating(base, args[0])
+    return _Code(f"{below} ** {args[1].at(ATOM)}", POWER)
+
+
+def _fixed_power(base: Term, code: _Code, power: int | Fraction) -> _Code:
+    if power == 1:
+        return code
+    if power == Fraction(1, 2):
+        return _call("np.sqrt", code.text)
+    below = code.at(ATOM) if isinstance(power, int) else _floating(base, code)
+    return _Code(f"{below} ** {_number(power).at(ATOM)}", POWER)
+
+
+def _floating(base: Term, code: _Code) -> str:
+    """A base whose powers are real: Python's own numbers would turn complex."""
+    python = base.is_scalar and base.op in (ops.NUM, ops.INT, ops.ADD, ops.TIMES, ops.POW)
+    return f"np.float64({code.text})" if python else code.at(ATOM)
+
+
+def _block(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    kinds = [_kind(t) for t in node.term.args]
+    if _kind(node.term) != MATRIX:
+        parts = [f"[{c.text}]" if k == SCALAR else c.text for c, k in zip(args, kinds, strict=True)]
+        if {*kinds} == {SCALAR}:
+            return _call("np.array", f"[{', '.join(c.text for c in args)}]", "dtype=float")
+        return _call("np.concatenate", f"[{', '.join(parts)}]")
+    parts = [c.text if k == SCALAR else _as_2d(c, k) for c, k in zip(args, kinds, strict=True)]
+    width = node.term.attr.cols
+    rows = ", ".join(f"[{', '.join(parts[i : i + width])}]" for i in range(0, len(parts), width))
+    return _call("np.array", f"[{rows}]", "dtype=float") if {*kinds} == {SCALAR} else _call("np.block", f"[{rows}]")
+
+
+def _entry(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    i, j = (w.place(at, ONE, node.inner) for at in node.term.attr)
+    places = {COLUMN: i, ROW: j}.get(_kind(node.term.args[0]), f"{i}, {j}")
+    return _Code(f"{args[0].at(ATOM)}[{places}]")
+
+
+def _only_matrix(template: str) -> Emit:
+    """What a matrix needs and a 1-D array does not."""
+
+    def emit(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        return _Code(args[0].at(ATOM) + template) if _kind(node.term.args[0]) == MATRIX else args[0]
+
+    return emit
+
+
+def _unvec(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    if _kind(node.term) != MATRIX:
+        return args[0]
+    m, n = (w.dim(d, node.inner).text for d in node.term.attr)
+    return _Code(f'{args[0].at(ATOM)}.reshape(({m}, {n}), order="F")')
+
+
+def _inner(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    if _kind(node.term.args[0]) == MATRIX:
+        return _call("np.sum", _product(args).text)
+    return _Code(f"{args[0].at(POWER)} @ {args[1].at(POWER)}", PRODUCT)
+
+
+_FUNCTIONS = {
+    "exp": "np.exp({})",
+    "log": "np.log({})",
+    "sqrt": "np.sqrt({})",
+    "square": "np.square({})",
+    "abs": "np.abs({})",
+    "sign": "np.sign({})",
+    "step": "np.heaviside({}, 0.0)",
+    "sin": "np.sin({})",
+    "cos": "np.cos({})",
+    "tan": "np.tan({})",
+    "asin": "np.arcsin({})",
+    "acos": "np.arccos({})",
+    "atan": "np.arctan({})",
+    "sinh": "np.sinh({})",
+    "cosh": "np.cosh({})",
+    "tanh": "np.tanh({})",
+    "sigmoid": "_sigmoid({})",
+    "relu": "np.maximum({}, 0.0)",
+    "softplus": "np.logaddexp(0.0, {})",
+    "erf": "special.erf({})",
+    "lgamma": "special.gammaln({})",
+    "digamma": "special.digamma({})",
+    "trigamma": "special.polygamma(1, {})",
+}
+
+
+def _function(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    name = node.term.attr
+    if isinstance(name, Unknown):
+        return _call(w.names.of[name], args[0].text)
+    if name not in _FUNCTIONS:
+        raise MatcalcError(f"there is no NumPy code for the function {name}")
+    template = _FUNCTIONS[name]
+    if "special." in template:
+        w.helper("special")
+    elif template.startswith("_"):
+        w.helper(template.split("(")[0])
+    return _Code(template.format(args[0].text))
+
+
+def _calling(function: str, behind: str = "") -> Emit:
+    return lambda _w, _node, args: _Code(f"{function}({args[0].text}){behind}")
+
+
+def _filled(function: str) -> Emit:
+    return lambda w, node, _args: _Code(w.filled(function, node.term, node.inner))
+
+
+def _helped(function: str) -> Emit:
+    return lambda w, node, _args: _call(w.helper(function), *(w.dim(d, node.inner).text for d in node.term.attr))
+
+
+def _never(_w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
+    raise AssertionError(f"{node.term.op.name} is written as a statement")
+
+
+_CODE: dict[Op, Emit] = {
+    ops.NUM: lambda _w, node, _a: _number(node.term.attr),
+    ops.INT: lambda w, node, _a: w.dim(dim(node.term.attr), node.inner),
+    ops.CONST: lambda _w, node, _a: _Code(f"np.{node.term.attr}"),
+    ops.SYM: lambda w, node, _a: _Code(w.names.of[node.term.attr]),
+    ops.MEMBER: _member,
+    ops.EYE: _filled("eye"),
+    ops.ZEROS: _filled("zeros"),
+    ops.ONES: _filled("ones"),
+    ops.BASIS: _helped("_basis"),
+    ops.COMMUTATION: _helped("_commutation"),
+    ops.IND: lambda w, node, _a: _call("float", w.relation(node.term, node.inner)),
+    ops.ADD: lambda _w, _n, args: _sum(args),
+    ops.TIMES: lambda _w, _n, args: _product(args),
+    ops.SCALE: lambda _w, _n, args: _product(args),
+    ops.MUL: _matmul,
+    ops.HAD: lambda _w, _n, args: _product(args),
+    ops.KRON: _kron,
+    ops.TRANSPOSE: _only_matrix(".T"),
+    ops.INV: _calling("np.linalg.inv"),
+    ops.MPOW: lambda w, node, a: _call("np.linalg.matrix_power", a[0].text, w.dim(node.term.attr, node.inner).text),
+    ops.POW: _power,
+    ops.FUN: _function,
+    ops.TR: _calling("np.trace"),
+    ops.DET: _calling("np.linalg.det"),
+    ops.LOGDET: _calling("np.linalg.slogdet", "[1]"),
+    ops.VEC: _only_matrix('.ravel(order="F")'),
+    ops.UNVEC: _unvec,
+    ops.DIAG: _calling("np.diag"),
+    ops.DIAGONAL: _calling("np.diag"),
+    ops.TOTAL: _calling("np.sum"),
+    ops.NORM: _calling("np.linalg.norm"),
+    ops.ENTRY: _entry,
+    ops.BLOCK: _block,
+    ops.INNER: _inner,
+    ops.SUM: _never,
+    ops.PROD: _never,
+}
+
+_HELPERS = {
+    "_basis": """\
+def _basis(i, n):
+    e = np.zeros(n)
+    e[i - 1] = 1.0
+    return e
+""",
+    "_check": """\
+def _check(name, array, shape):
+    if array.shape != shape:
+        raise ValueError(f"{name} has the shape {array.shape}, but {shape} is needed")
+""",
+    "_commutation": """\
+def _commutation(m, n):
+    return np.eye(m * n).reshape(n, m, m * n).transpose(1, 0, 2).reshape(m * n, m * n)
+""",
+    "_sigmoid": """\
+def _sigmoid(x):
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+""",
+}
+
+
+# ---------------------------------------------------------------- the head
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One length of an argument, as text, and the dimension that it is."""
+
+    source: Source
+    text: str
+    size: Dim
+
+
+@dataclass(frozen=True)
+class _Size:
+    """A size, the length from which it is found, and the sizes that are needed for that."""
+
+    name: Name
+    reading: _Reading
+    needs: frozenset[Name]
+
+    @property
+    def direct(self) -> bool:
+        """True when the length is the size."""
+        return self.reading.size.atom is self.name
+
+
+class _Head:
+    """The arguments of the function, and the lines that convert them and read the sizes off them."""
+
+    def __init__(self, names: _Names, writer: _Writer, terms: Sequence[Term], inputs: Sequence[Term]) -> None:
+        self.names, self.writer = names, writer
+        self.sources = self._distinct(_sources(terms), set())
+        self.spare = self._distinct(_sources(inputs), {names.of[s] for s in self.sources})
+        self.functions = sorted({names.of[t.attr] for t in terms if isinstance(t.attr, Unknown)})
+        self.tables: list[str] = []
+        self.given_tables: list[str] = []
+        for name in sorted(writer.indexed):
+            self._table(name)
+        self._take_spare()
+        self.found = _derive(self._readings())
+        self.checks = self._checks()
+        self.integers = sorted(names.of[n] for n in writer.needed - self.found.keys())
+
+    def _distinct(self, sources: Iterable[Source], used: set[str]) -> list[Source]:
+        by_name = {self.names.of[s]: s for s in reversed(list(sources))}
+        return [by_name[name] for name in sorted(by_name) if name not in used]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The names of all arguments, sorted."""
+        arrays = map(self.names.of.__getitem__, self.sources)
+        return sorted([*arrays, *self.functions, *self.integers, *self.given_tables])
+
+    @property
+    def unused(self) -> list[str]:
+        """The names of the declared inputs that are not arguments."""
+        return [self.names.of[s] for s in self.spare]
+
+    def lines(self) -> list[str]:
+        """Conversions, sizes, tables of indexed sizes, checks of shapes."""
+        return [*map(self._conversion, self.sources), *self._size_lines(), *self.tables, *self.checks]
+
+    def _conversion(self, source: Source) -> str:
+        name, kind = self.names.of[source], _kind_of(source)
+        if _ragged(source):
+            return f"{name} = [np.asarray(a, dtype=float) for a in {name}]"
+        if isinstance(source, Family):
+            return f"{name} = np.asarray({name}, dtype=float)"
+        if kind == SCALAR:
+            return f"{name} = np.float64({name})"
+        return f"{name} = np.asarray({name}, dtype=float)" + ("" if kind == MATRIX else ".reshape(-1)")
+
+    def _sides(self, source: Source) -> list[Dim]:
+        """The shape of the array after its conversion; of a ragged family only its length."""
+        kind = _kind_of(source)
+        sides = {SCALAR: [], COLUMN: [source.rows], ROW: [source.cols]}.get(kind, [source.rows, source.cols])
+        if not isinstance(source, Family):
+            return sides
+        count = source.index.hi - source.index.lo + 1
+        return [count] if _ragged(source) else [count, *([ONE] if kind == ROW else []), *sides]
+
+    def _readings(self) -> list[_Reading]:
+        found = []
+        for source in self.sources:
+            name = self.names.of[source]
+            for axis, size in enumerate(self._sides(source)):
+                text = f"len({name})" if isinstance(source, Family) and axis == 0 else f"{name}.shape[{axis}]"
+                found.append(_Reading(source, text, size))
+        return found
+
+    def _take_spare(self) -> None:
+        """Make those unused inputs arguments that give a size which nothing else gives."""
+        for source in list(self.spare):
+            missing = self.writer.needed - _derive(self._readings()).keys()
+            if not missing:
+                return
+            self.sources.append(source)
+            if missing <= self.writer.needed - _derive(self._readings()).keys():
+                self.sources.remove(source)
+            else:
+                self.spare.remove(source)
+        self.sources.sort(key=self.names.of.__getitem__)
+
+    def _size_lines(self) -> list[str]:
+        needed = self.writer.needed
+        for size in reversed(self.found.values()):
+            if size.name in needed:
+                needed |= size.needs
+        lines: list[str] = []
+        shapes: dict[Source, list[_Size]] = {}
+        for size in self.found.values():
+            if size.name in needed and size.direct and not isinstance(size.reading.source, Family):
+                shapes.setdefault(size.reading.source, []).append(size)
+        for size in self.found.values():
+            if size.name not in needed:
+                continue
+            together = shapes.get(size.reading.source, [])
+            if len(together) == 2 and size in together:
+                if size is together[0]:
+                    pair = ", ".join(self.names.of[s.name] for s in together)
+                    lines.append(f"{pair} = {self.names.of[size.reading.source]}.shape")
+                continue
+            lines.append(f"{self.names.of[size.name]} = {self._solved(size)}")
+        return lines
+
+    def _solved(self, size: _Size) -> str:
+        """The size in terms of the length: solved when it is linear, else searched."""
+        whole, text, top = size.reading.size, size.reading.text, self.writer.top
+        if size.direct:
+            return text
+        slope = dict(whole.terms).get(((size.name, 1),), Fraction(0))
+        rest = whole - dim(size.name) * dim(slope)
+        if size.name in rest.atoms():
+            name = self.names.of[size.name]
+            return f"next({name} for {name} in range({text} + 1) if {self.writer.dim(whole, top).text} == {text})"
+        length = Name(text)
+        self.names.of[length] = text
+        solved = self.writer.dim((dim(length) - rest) * dim(1 / slope), top).text
+        self.writer.needed.discard(length)
+        return solved
+
+    def _table(self, name: str) -> None:
+        """Lines that fill a table of indexed sizes; without an array that gives it, it is an argument."""
+        table = self.names.indexed[name]
+        providers = [s for s in self.sources if _gives(s, name)]
+        if not providers:
+            providers = [s for s in self.spare if _gives(s, name)]
+            self.sources = sorted([*self.sources, *providers], key=self.names.of.__getitem__)
+            self.spare = [s for s in self.spare if s not in providers]
+        if not providers:
+            self.given_tables.append(table)
+            return
+        self.tables.append(f"{table} = {{}}")
+        for source in providers:
+            self.tables += self._filling(source, name)
+
+    def _filling(self, source: Source, name: str) -> list[str]:
+        array, scope = self.names.of[source], self.writer.top
+        indent = ""
+        lines: list[str] = []
+        if isinstance(source, Family):
+            scope = _Scope(scope, source.index, self.names.loop_variable(set()))
+            first = self.writer.dim(source.index.lo, self.writer.top).text
+            lines.append(f"for {scope.variable}, a in enumerate({array}, {first}):")
+            array, indent = "a", "    "
+        for axis, size in enumerate((source.rows, source.cols)):
+            if isinstance(size.atom, SizeAt) and size.atom.name == name:
+                shape = f"{array}.shape[{axis if _kind_of(source) == MATRIX else 0}]"
+                lines.append(f"{indent}{self.writer.dim(size, scope).text} = {shape}")
+        return lines
+
+    def _checks(self) -> list[str]:
+        """Checks of the shapes that are not used to read sizes off."""
+        known = self.found.keys() | self.writer.needed
+        origin = {s.reading.text for s in self.found.values() if s.direct}
+        lines: list[str] = []
+        for source in self.sources:
+            sides, name = self._sides(source), self.names.of[source]
+            atoms = {a for d in sides for a in d.atoms()}
+            read = all(r.text in origin for r in self._readings() if r.source is source)
+            if not sides or read or _ragged(source) or not atoms <= known:
+                continue
+            shape = ", ".join(self.writer.dim(d, self.writer.top).text for d in sides)
+            check = self.writer.helper("_check")
+            lines.append(f'{check}("{name}", {name}, ({shape}{"," if len(sides) == 1 else ""}))')
+        return lines
+
+    def described(self) -> list[str]:
+        """One line for each argument: its name and its shape."""
+        shapes = {self.names.of[s]: self._shown(s) for s in self.sources}
+        shapes |= dict.fromkeys(self.functions, "function, applied entry by entry")
+        shapes |= dict.fromkeys(self.integers, "integer") | dict.fromkeys(self.given_tables, "table of sizes")
+        return [f"{name}: {shapes[name]}" for name in sorted(shapes)]
+
+    def _shown(self, source: Source) -> str:
+        sides = [str(d) for d in self._sides(source)]
+        if _ragged(source) and isinstance(source, Family):
+            names: dict[Atom, str] = {source.index: "k"}
+            members = [format_dim(d, names) for d in (source.rows, source.cols) if d is not ONE]
+            return f"list of {sides[0]} arrays of shape ({', '.join(members)}{',' if len(members) == 1 else ''})"
+        if not sides:
+            return "float"
+        if _kind_of(source) == ROW and not isinstance(source, Family):
+            sides.insert(0, "1")
+        return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
+
+
+def _kind_of(source: Source) -> str:
+    if source.cols is ONE:
+        return SCALAR if source.rows is ONE else COLUMN
+    return ROW if source.rows is ONE else MATRIX
+
+
+def _ragged(source: Source) -> bool:
+    """True for a family whose members differ in shape."""
+    return isinstance(source, Family) and bool(source.rows.indices or source.cols.indices)
+
+
+def _gives(source: Source, name: str) -> bool:
+    return any(isinstance(d.atom, SizeAt) and d.atom.name == name for d in (source.rows, source.cols))
+
+
+def _derive(readings: Sequence[_Reading]) -> dict[Name, _Size]:
+    """All sizes that follow from the lengths, each after those that it needs; direct ones first."""
+    found: dict[Name, _Size] = {}
+    for reading in readings:
+        atom = reading.size.atom
+        if isinstance(atom, Name) and atom not in found:
+            found[atom] = _Size(atom, reading, frozenset())
+    progress = True
+    while progress:
+        progress = False
+        for reading in readings:
+            atoms = reading.size.atoms()
+            names = {a for a in atoms if isinstance(a, Name)}
+            unknown = names - found.keys()
+            if len(unknown) == 1 and len(names) == len(atoms):
+                name = unknown.pop()
+                found[name] = _Size(name, reading, frozenset(names - {name}))
+                progress = True
+    return found
+
+
+# ---------------------------------------------------------------- the module
+
+
+def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, writer: _Writer) -> str:
+    imports = ["import numpy as np", *(["from scipy import special"] if "special" in writer.helpers else [])]
+    helpers = [_HELPERS[h] for h in sorted(writer.helpers) if h in _HELPERS]
+    arguments = head.arguments
+    parameters = f"*, {', '.join(arguments)}" if arguments else ""
+    formulas = []
+    for key, term in roots.items():
+        formula = _formula(term, 400) if term in writer.printable else "A large expression."
+        formulas.append(f"{key} = {formula}" if key else formula)
+    shapes = head.described()
+    doc = [*formulas, *(["", *shapes] if shapes else [])]
+    doc[0] = f'r"""{doc[0]}'
+    if len(doc) == 1:
+        doc[0] += '"""'
+    else:
+        doc.append('"""')
+    lines = [("    " + line).rstrip() for line in [*doc, *body]]
+    return "\n\n\n".join(
+        ["\n".join(imports), *(h.rstrip() for h in helpers), "\n".join([f"def {name}({parameters}):", *lines])]
+    ) + "\n"
+
+
+class GeneratedFunction:
+    """A function made from source: called with keyword arguments, shows its ``source``, can be pickled.
+
+    Names are taken as the user wrote them too (``lambda`` for ``lambda_``, ``Σ`` for ``Sigma``).
+    ``accept`` names further arguments that may be given and are not used.
+    """
+
+    def __init__(self, source: str, name: str, accept: Iterable[str] = ()) -> None:
+        self.source, self.name = source, name
+        self.accept = tuple(sorted({_identifier(a) for a in accept}))
+        place = f"<matcalc {name} {blake2b(source.encode(), digest_size=6).hexdigest()}>"
+        space: dict[str, Any] = {"__name__": "matcalc.generated"}
+        exec(compile(source, place, "exec"), space)
+        linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
+        self._function: Callable[..., Any] = space[name]
+        self.arguments: tuple[str, ...] = _keywords(self._function)
+        self.__name__ = name
+        self.__doc__ = self._function.__doc__
+
+    def __call__(self, **values: Any) -> Any:
+        """The value.  Raises :class:`MatcalcError` that names what is missing or unknown."""
+        given = {key if key in self.arguments else _identifier(key): value for key, value in values.items()}
+        unknown = sorted(given.keys() - {*self.arguments, *self.accept})
+        missing = sorted(set(self.arguments) - given.keys())
+        if unknown or missing:
+            told = [f"missing {', '.join(missing)}"] if missing else []
+            told += [f"unknown {', '.join(unknown)}"] if unknown else []
+            takes = ", ".join(self.arguments) or "nothing"
+            raise MatcalcError(f"{self.name}: {'; '.join(told)}", hint=f"the arguments are {takes}")
+        return self._function(**{name: given[name] for name in self.arguments})
+
+    def __repr__(self) -> str:
+        return f"<{self.name}({', '.join(self.arguments)})>"
+
+    def __reduce__(self) -> tuple[type[GeneratedFunction], tuple[str, str, tuple[str, ...]]]:
+        return GeneratedFunction, (self.source, self.name, self.accept)
+
+
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = function.__code__
+    return tuple(code.co_varnames[: code.co_kwonlyargcount])
+
+
+def compile_numpy(
+    term: Term | Mapping[str, Term],
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    form: str = "array",
+    accept: Iterable[str] = (),
+) -> GeneratedFunction:
+    """The function that :func:`to_numpy` writes, ready to call.
+
+    Declared ``inputs`` that turn out not to be needed are accepted and ignored, as are those named in ``accept``.
+    """
+    spare = [source.name for source in _sources(inputs or ())]
+    return GeneratedFunction(to_numpy(term, name, inputs, form), _identifier(name), [*accept, *spare])

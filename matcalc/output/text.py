@@ -267,7 +267,7 @@ def _pow(term: Term, page: Page) -> Piece:
         return _product(term, page)
     base, exponent = term.args
     dot = "" if term.is_scalar else "."
-    if exponent.op is ops.NUM:
+    if exponent.op is ops.NUM and exponent.attr > 0:
         number: Number = exponent.attr
         return _power((base, number), page, dot)
     shown = page.piece(exponent)

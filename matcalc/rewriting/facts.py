@@ -8,6 +8,7 @@ explicit stack, so the depth of a term does not matter.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from typing import NamedTuple
 
 from ..terms import ops
 from ..terms.dims import known_nonnegative
@@ -16,6 +17,15 @@ from .match import instantiate, instantiate_dim, match
 from .rule import Compare, Fact, Guard, Has, Implication
 
 Query = tuple[Term, str]
+
+
+class Reason(NamedTuple):
+    """Why a fact is known: the row (or ``declared``, ``assumed``) and what it rests on."""
+
+    rule: str
+    premises: tuple[Query, ...] = ()
+
+
 MAX_OPERANDS = 64
 """Of a sum with more operands than this nothing is concluded."""
 
@@ -47,6 +57,7 @@ class Facts:
         for row in rows:
             self._rows.setdefault((row.term.op, row.fact), []).append(row)
         self._known: dict[Query, bool] = {}
+        self._why: dict[Query, Reason] = {}
 
     def has(self, term: Term, fact: str) -> bool:
         """True when the fact is known to hold; False means not known."""
@@ -84,11 +95,15 @@ class Facts:
             meaning = _SCALAR_MEANING[fact]
             if meaning is None:
                 return True
+            self._why[(term, fact)] = Reason("scalar", ((term, meaning),))
             return (yield (term, meaning))
-        if any((term, name) in self.assumptions for name in sufficient):
-            return True
+        for name in sorted(sufficient):
+            if (term, name) in self.assumptions:
+                self._why[(term, fact)] = Reason("assumed", ((term, name),))
+                return True
         declared = _declared(term)
         if declared and not declared.isdisjoint(sufficient):
+            self._why[(term, fact)] = Reason("declared", ((term, min(declared & sufficient)),))
             return True
         if term.op is ops.NUM and _number_has(term, sufficient):
             return True
@@ -98,17 +113,37 @@ class Facts:
             for row in self._rows.get((term.op, name), ()):
                 for bindings in match(row.term, term, {}):
                     holds = True
+                    premises: list[Query] = []
                     for guard in row.guards:
                         if isinstance(guard, Has):
-                            answer = yield (instantiate(guard.term, bindings), guard.fact)
+                            premise = (instantiate(guard.term, bindings), guard.fact)
+                            premises.append(premise)
+                            answer = yield premise
                             holds = answer != guard.negated
                         else:
                             holds = _compare(guard, bindings)
                         if not holds:
                             break
                     if holds:
+                        self._why[(term, fact)] = Reason(row.name, tuple(premises))
                         return True
         return False
+
+    def explain(self, term: Term, fact: str) -> list[tuple[Query, Reason]]:
+        """The rows that prove a known fact, conclusions before what they rest on; empty if not known."""
+        if not self.has(term, fact):
+            return []
+        found: dict[Query, Reason] = {}
+        todo = [(term, fact)]
+        while todo:
+            query = todo.pop()
+            reason = self._why.get(query)
+            if reason is None or query in found:
+                continue
+            found[query] = reason
+            if reason.rule not in ("declared", "assumed"):
+                todo.extend(reversed(reason.premises))
+        return list(found.items())
 
     def holds(self, guard: Guard, bindings: dict[object, object]) -> bool:
         """True when a guard of a rule is known to hold under the bindings of a match."""

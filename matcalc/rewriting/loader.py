@@ -125,20 +125,20 @@ class _Reader:
         linear = self.file.ruleset in LINEAR
         covector: Term | None = None
         result: Term | None = None
+        work.infer(left)
         if linear:
             left_parts, right_parts = self._linear_parts(left, right)
             for part in left_parts:
                 work.infer(part)
-        else:
-            work.infer(left)
+        self._require(work, guard)
         work.settle()
         work.freeze()
         try:
             if linear:
                 for part in right_parts:
                     work.infer(part)
-            work.infer(left)
             work.infer(right)
+            self._require(work, given)
         except MatcalcError as error:
             raise self._refuse(f"[{name}] the sides do not have one shape: {error.message}", right) from None
         if linear:
@@ -196,7 +196,8 @@ class _Reader:
         name = self._label(node)
         _, term, fact, for_, guard, source = node.parts
         work = Elaboration(self._scope(for_), self.text, patterns=True)
-        work.infer(term)
+        work.require(term, str(fact))
+        self._require(work, guard)
         work.settle()
         work.freeze()
         built = work.build(term)
@@ -212,6 +213,12 @@ class _Reader:
                 self.text[node.start : node.end],
             )
         )
+
+    def _require(self, work: Elaboration, node: Node | None) -> None:
+        """What the guards say of shapes: a symmetric matrix is square."""
+        for condition in node.nodes() if node is not None else ():
+            if condition.kind == "has" and condition.parts[1] is None:
+                work.require(condition.parts[0], str(condition.parts[2]))
 
     def _guards(self, work: Elaboration, node: Node | None) -> tuple[Guard, ...]:
         if node is None:

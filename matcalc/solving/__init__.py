@@ -1,0 +1,1 @@
+"""Equations solved for an unknown, by named strategies, with conditions and reasons."""

@@ -1,0 +1,204 @@
+"""The steps of a derivative, made when asked for.
+
+Two routes lead to the same result:
+
+* ``differential`` (Magnus and Neudecker): d(f) is pushed to the leaves, each term is brought to the
+  form inner(G, dX), and G is the gradient;
+* ``vec`` (Jacobians of vec's): the chain rule along the expression, each factor found by moving vec
+  over the linear operations, multiplied from the left and folded by vec(AXB) = (B'⊗A)vec(X).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import LimitExceeded
+from ..rewriting.steps import IDENTIFY, Step, joined, preorder, replace_outermost, stepwise
+from ..terms import build, ops
+from ..terms.dims import Index
+from ..terms.term import Term
+from ..terms.walk import postorder, size
+from .derive import derivative, gradient, inside, jacobian, read_vec, targets_of
+from .present import present
+from .reverse import at_member, sum_out
+from .system import Condition, System
+from .variable import Variable, variable
+
+MAX_NODES = 4000
+"""Derivations of larger graphs are refused: nobody reads them."""
+
+
+class _Line:
+    """A growing derivation: the current term and the steps so far."""
+
+    def __init__(self, system: System, start: Term) -> None:
+        self.system = system
+        self.term = start
+        self.steps: list[Step] = []
+
+    def to(self, rule: str, after: Term, conditions: tuple[Condition, ...] = (), kind: str = "equal") -> None:
+        """One step further."""
+        if after is not self.term or kind == IDENTIFY:
+            self.steps.append(Step(rule, self.term, after, conditions, kind))
+        self.term = after
+
+    def simplify(self) -> None:
+        """The steps of simplification, then the normal form reached bottom-up if it differs."""
+        for step in stepwise(self.system.simplifier, self.term):
+            self.to(step.rule, step.after, step.conditions)
+        self.to("simplify", self.system.simplify(self.term))
+
+    def present(self) -> None:
+        """Common factors collected."""
+        self.to("collect", present(self.system, self.term))
+
+
+def derivation(system: System, term: Term, wrt: Term, route: str = "differential", form: str = "auto") -> list[Step]:
+    """The steps from the expression to its derivative.
+
+    ``form`` is ``gradient``, ``jacobian`` or ``auto`` (the gradient of a scalar, else the Jacobian).
+    Raises :class:`LimitExceeded` for a graph too large to be read.
+    """
+    if size(term) > MAX_NODES:
+        raise LimitExceeded(f"a derivation of more than {MAX_NODES} nodes would not be readable")
+    scalar = term.is_scalar and form != "jacobian"
+    where = variable(system, term, wrt)
+    line = _Line(inside(system, where), where.enter(term))
+    line.simplify()
+    if route == "vec" or not scalar:
+        _by_vec(line, where)
+        wanted = jacobian(system, term, wrt).term if not term.is_scalar else derivative(system, term, wrt).term
+        if scalar:
+            wanted = gradient(system, term, wrt).term
+    else:
+        _by_inner_products(line, where)
+        wanted = gradient(system, term, wrt).term
+    line.present()
+    back = where.leave(line.term)
+    line.system = system
+    if back is not line.term:
+        line.to("structure", back)
+        line.simplify()
+        line.present()
+    line.to("rearrange", wanted)
+    return joined(line.steps)
+
+
+def _varying(term: Term, targets: set[Term]) -> set[Term]:
+    found = set(targets)
+    for node in postorder(term):
+        if node not in found and any(a in found for a in node.args):
+            found.add(node)
+    return found
+
+
+def _differentiate(line: _Line, targets: set[Term]) -> None:
+    """Push d to the leaves, one rule at a time, at all its places."""
+    varies = _varying(line.term, targets)
+    if line.term not in varies:
+        line.to("d-constant", build.zeros(line.term.rows, line.term.cols))
+        return
+    line.term = build.diff(line.term)
+    while True:
+        places = [t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0] not in targets]
+        if not places:
+            return
+        mapping: dict[Term, Term] = {}
+        conditions: dict[Condition, None] = {}
+        rule = ""
+        for place in places:
+            node = place.args[0]
+            local = line.system.local_differential(node, (a for a in node.args if a in varies))
+            rule = rule or local.rule
+            if local.rule == rule:
+                mapping[place] = build.add(*local.pieces)
+                conditions.update(dict.fromkeys(local.conditions))
+        line.to(rule, replace_outermost(line.term, mapping), tuple(conditions))
+
+
+Pair = tuple[Term, Term, tuple[Index, ...]]
+"""A linear term, what it is multiplied with, and the sums around it, outermost first."""
+
+
+def _move_all(line: _Line, table: str, pairs: list[Pair], show: Callable[[list[Pair]], Term]) -> list[Pair]:
+    """Take linear operations off one rule at a time until only differentials are left inside."""
+    while True:
+        rule = ""
+        moved: list[Pair] = []
+        for linear, outside, around in pairs:
+            if linear.op is ops.ADD:
+                name, parts = "linear", [(part, outside, around) for part in linear.args]
+            elif linear.op is ops.SUM:
+                index = linear.attr.index
+                name, parts = "linear-sum", [(linear.args[0], outside, (*around, index))]
+            elif linear.op is ops.DIFF:
+                moved.append((linear, outside, around))
+                continue
+            else:
+                step = line.system.move(table, linear, outside)
+                name, parts = step.rule, [(step.inside, step.outside, around)]
+            if not rule or name == rule:
+                rule = name
+                moved += parts
+            else:
+                moved.append((linear, outside, around))
+        if not rule:
+            return pairs
+        pairs = moved
+        line.to(rule, show(pairs))
+
+
+def _gathered(pairs: list[Pair], where: Variable) -> Term | None:
+    """What arrives at the variable in all."""
+    carried: dict[Term, Term] = {}
+    for linear, outside, around in pairs:
+        node = linear.args[0]
+        value = sum_out(outside, set(around) - node.indices)
+        carried[node] = build.add(carried[node], value) if node in carried else value
+    if where.family is not None:
+        return at_member(where.family, where.target.attr.at, carried)
+    return carried.get(where.target)
+
+
+def _by_inner_products(line: _Line, where: Variable) -> None:
+    targets = set(targets_of(line.term, where))
+    function = line.term
+    _differentiate(line, targets)
+    if not line.term.has_diff:
+        line.to("d-constant", build.zeros(where.target.rows, where.target.cols), kind=IDENTIFY)
+        return
+
+    def show(pairs: list[Pair]) -> Term:
+        return build.add(*(sum_out(build.inner(outside, linear), around) for linear, outside, around in pairs))
+
+    pairs = _move_all(line, "adjoint", [(line.term, build.ONE_NUM, ())], show)
+    total = _gathered(pairs, where)
+    assert total is not None, function
+    line.to("gather", build.inner(total, build.diff(where.target)))
+    simplified = line.system.simplify(total)
+    line.to("simplify", build.inner(simplified, build.diff(where.target)))
+    line.to("identify", simplified, kind=IDENTIFY)
+
+
+def _by_vec(line: _Line, where: Variable) -> None:
+    targets = set(targets_of(line.term, where))
+    rows = line.term.rows * line.term.cols
+    scalar = line.term.is_scalar
+    _differentiate(line, targets)
+    if not line.term.has_diff:
+        line.to("d-constant", build.zeros(rows, where.target.rows * where.target.cols), kind=IDENTIFY)
+        return
+
+    def show(pairs: list[Pair]) -> Term:
+        return build.add(*(sum_out(build.mul(outside, build.vec(linear)), around) for linear, outside, around in pairs))
+
+    line.to("vec", build.vec(line.term))
+    pairs = _move_all(line, "vec", [(line.term.args[0] if line.term.op is ops.VEC else line.term, build.eye(rows), ())], show)
+    total = _gathered(pairs, where)
+    assert total is not None
+    variable_vec = build.vec(build.diff(where.target))
+    line.to("gather", build.mul(total, variable_vec))
+    line.to("identify", total, kind=IDENTIFY)
+    line.simplify()
+    if scalar:
+        line.to("read-vec", read_vec(line.term, where.target), kind=IDENTIFY)

@@ -1,0 +1,117 @@
+"""Gradients, Jacobians, Hessians and differentials of terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import ShapeError
+from ..terms import build, ops
+from ..terms.build import show_shape
+from ..terms.term import Term
+from ..terms.walk import postorder
+from .present import present
+from .reverse import at_member, reverse
+from .system import Condition, System
+from .system import system as with_assumptions
+from .variable import OPEN_FACTS, Variable, variable
+
+
+@dataclass
+class Derived:
+    """A derivative: the presented term, and what has to hold for it."""
+
+    term: Term
+    conditions: tuple[Condition, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def gradient(system: System, term: Term, wrt: Term) -> Derived:
+    """The gradient of a scalar, in the shape of the variable.  Raises :class:`ShapeError` if not a scalar."""
+    if not term.is_scalar:
+        raise ShapeError(
+            f"a gradient is of a scalar; this is {show_shape(term.rows, term.cols)}", hint="D(...) gives its Jacobian"
+        )
+    return _derive(system, term, wrt, "adjoint")
+
+
+def jacobian(system: System, term: Term, wrt: Term) -> Derived:
+    """∂vec(F)/∂vec(X)ᵀ, found by vec; of a scalar, the row vec(gradient)ᵀ."""
+    return _derive(system, term, wrt, "vec")
+
+
+def derivative(system: System, term: Term, wrt: Term) -> Derived:
+    """D(f, X): of a scalar the row vec(gradient)ᵀ by adjoints, otherwise the Jacobian."""
+    if not term.is_scalar:
+        return jacobian(system, term, wrt)
+    found = gradient(system, term, wrt)
+    row = system.simplify(build.transpose(build.vec(found.term)))
+    return Derived(row, found.conditions, found.notes)
+
+
+def hessian(system: System, term: Term, wrt: Term) -> Derived:
+    """∂vec(gradient)/∂vec(X)ᵀ of a scalar."""
+    first = gradient(system, term, wrt)
+    second = jacobian(system, first.term, wrt)
+    conditions = dict.fromkeys((*first.conditions, *second.conditions))
+    return Derived(second.term, tuple(conditions), first.notes)
+
+
+def _derive(system: System, term: Term, wrt: Term, table: str) -> Derived:
+    where = variable(system, term, wrt)
+    inner = inside(system, where)
+    function = inner.simplify(where.enter(term))
+    seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
+    family = where.family
+    found = reverse(inner, function, seed, targets_of(function, where), table)
+    if family is None:
+        raw = found.carried.get(where.target)
+    else:
+        raw = at_member(family, where.target.attr.at, found.carried)
+    if raw is None:
+        raw = _nothing(function, where, table)
+    result = present(inner, inner.simplify(raw))
+    back = where.leave(result)
+    if where.forward or where.twin:
+        back = present(system, system.simplify(back))
+    conditions = tuple(
+        (t, fact) for t, fact in dict.fromkeys((where.leave(t), f) for t, f in found.conditions) if not system.facts.has(t, fact)
+    )
+    return Derived(back, conditions, list(where.notes))
+
+
+def inside(system: System, where: Variable) -> System:
+    """The same rules under the assumptions that remain while the variable's structure is hidden."""
+    if not system.assumptions or not (where.forward or where.twin):
+        return system
+    kept = set()
+    for term, fact in system.assumptions:
+        moved = where.enter(term)
+        if moved is term or (term is not where.shown and fact in OPEN_FACTS):
+            kept.add((moved, fact))
+    return with_assumptions(frozenset(kept))
+
+
+def _nothing(function: Term, where: Variable, table: str) -> Term:
+    target = where.target
+    if table == "adjoint":
+        return build.zeros(target.rows, target.cols)
+    return build.zeros(function.rows * function.cols, target.rows * target.cols)
+
+
+def targets_of(function: Term, where: Variable) -> list[Term]:
+    """The leaves that the derivative reaches: the variable, or all members of its family."""
+    if where.family is None:
+        return [where.target]
+    return [t for t in postorder(function) if t.op is ops.MEMBER and t.attr.family == where.family]
+
+
+def read_vec(row: Term, target: Term) -> Term:
+    """The matrix G inside the row ``vec(G)'``: the gradient that the row stands for."""
+    if row.op is ops.SCALE:
+        return build.smul(row.args[0], read_vec(row.args[1], target))
+    if row.op is ops.ADD:
+        return build.add(*(read_vec(part, target) for part in row.args))
+    column = build.transpose(row)
+    if column.op is ops.VEC and column.args[0].shape == target.shape:
+        return column.args[0]
+    return build.unvec(column, target.rows, target.cols)

@@ -1,0 +1,122 @@
+"""What a derivative is taken with respect to: a variable, a member of a family, a sub-expression.
+
+A structured variable is differentiated with its entries independent: its structure is hidden behind
+a twin of the same name and used again afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace as with_changes
+
+from ..errors import MatcalcError
+from ..terms import build, ops
+from ..terms.symbols import Family, Symbol
+from ..terms.term import Term
+from ..terms.walk import contains, postorder, replace
+from .system import System
+
+OPEN_FACTS = ("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer")
+"""Facts that small independent changes of the entries do not destroy; they stay known."""
+
+
+@dataclass
+class Variable:
+    """How to replace the variable before differentiating and to put it back afterwards."""
+
+    shown: Term
+    target: Term
+    family: Family | None = None
+    forward: dict[Term, Term] = field(default_factory=dict)
+    back: dict[Term, Term] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    twin: tuple[Family, Family] | None = None
+
+    def enter(self, term: Term) -> Term:
+        """The term to differentiate."""
+        return replace(term, self.forward) if self.forward else term
+
+    def leave(self, term: Term) -> Term:
+        """The result in the user's variables."""
+        back = dict(self.back)
+        if self.twin is not None:
+            hidden, family = self.twin
+            for t in postorder(term):
+                if t.op is ops.MEMBER and t.attr.family == hidden:
+                    back[t] = build.member(family, t.attr.at)
+        return replace(term, back) if back else term
+
+
+def variable(system: System, term: Term, wrt: Term) -> Variable:
+    """Prepare to differentiate ``term`` with respect to ``wrt``.  Raises :class:`MatcalcError` for a number."""
+    if wrt.op is ops.SYM:
+        return _symbol(system, wrt)
+    if wrt.op is ops.MEMBER:
+        return _member(system, term, wrt)
+    return _expression(system, term, wrt)
+
+
+def _kept(system: System, term: Term) -> frozenset[str]:
+    return frozenset(fact for fact in OPEN_FACTS if system.facts.has(term, fact))
+
+
+STRUCTURE = ("symmetric", "skew", "diagonal", "lower", "upper", "orthogonal", "stiefel")
+"""Facts that hold only on a lower-dimensional set: put aside while differentiating."""
+
+
+def _is_structured(system: System, term: Term) -> bool:
+    return any(system.facts.has(term, fact) for fact in STRUCTURE)
+
+
+def _symbol(system: System, wrt: Term) -> Variable:
+    if not _is_structured(system, wrt):
+        return Variable(wrt, wrt)
+    kept = _kept(system, wrt)
+    twin = build.sym(with_changes(wrt.attr, facts=kept, role="hidden"))
+    return Variable(wrt, twin, forward={wrt: twin}, back={twin: wrt})
+
+
+def _member(system: System, term: Term, wrt: Term) -> Variable:
+    family: Family = wrt.attr.family
+    if not _is_structured(system, wrt):
+        return Variable(wrt, wrt, family)
+    kept = _kept(system, wrt)
+    hidden = with_changes(family, facts=kept, role="hidden")
+    forward = {
+        t: build.member(hidden, t.attr.at) for t in (*postorder(term), wrt) if t.op is ops.MEMBER and t.attr.family == family
+    }
+    return Variable(wrt, forward[wrt], hidden, forward, twin=(hidden, family))
+
+
+def _expression(system: System, term: Term, wrt: Term) -> Variable:
+    if wrt.op in (ops.NUM, ops.CONST, ops.EYE, ops.ZEROS, ops.ONES, ops.INT):
+        raise MatcalcError("a derivative is taken with respect to something that can vary, not a constant")
+    stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, _kept(system, wrt), "hidden"))
+    solved = _invert(wrt, stand_in)
+    if solved is not None:
+        inner, value = solved
+        return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt})
+    if not contains(term, wrt):
+        return Variable(wrt, stand_in, notes=[f"{wrt} does not occur in the expression"])
+    held = sorted({str(t.attr.name) for t in postorder(wrt) if t.op is ops.SYM and _occurs_outside(term, wrt, t)})
+    notes = [f"{', '.join(held)} held fixed where not part of {wrt}"] if held else []
+    return Variable(wrt, stand_in, forward={wrt: stand_in}, back={stand_in: wrt}, notes=notes)
+
+
+def _occurs_outside(term: Term, wrt: Term, symbol: Term) -> bool:
+    return contains(replace(term, {wrt: build.zeros(wrt.rows, wrt.cols)}), symbol)
+
+
+def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
+    """``(S, g(Z))`` when ``wrt`` is an invertible function of one variable S, with Z in its place."""
+    value = stand_in
+    while wrt.op is not ops.SYM:
+        if wrt.op is ops.INV:
+            value = build.inv(value)
+        elif wrt.op is ops.TRANSPOSE:
+            value = build.transpose(value)
+        elif wrt.op is ops.SCALE and wrt.args[0].op is ops.NUM:
+            value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
+        else:
+            return None
+        wrt = wrt.args[-1]
+    return wrt, value

@@ -1,0 +1,37 @@
+"""The languages that code can be generated for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import MatcalcError
+from ..terms.term import Term
+
+if TYPE_CHECKING:
+    from ..output.numpy_code import GeneratedFunction
+
+BACKENDS = ("numpy",)
+
+
+def _known(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise MatcalcError(f"there is no backend {backend!r}; there is: {', '.join(BACKENDS)}")
+
+
+def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = ()) -> str:
+    """Source text of a stand-alone function.  Raises :class:`MatcalcError` for an unknown backend."""
+    _known(backend)
+    from ..output.numpy_code import to_numpy
+
+    return to_numpy(term, name, inputs)
+
+
+def compiled(
+    backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (), accept: Iterable[str] = ()
+) -> GeneratedFunction:
+    """That function, ready to call."""
+    _known(backend)
+    from ..output.numpy_code import compile_numpy
+
+    return compile_numpy(term, name, inputs, accept=accept)

@@ -1,0 +1,186 @@
+"""What ``mc.derivative`` and ``mc.hessian`` give back."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..calculus import derive
+from ..calculus.system import Condition, System
+from ..errors import MatcalcError, ShapeError
+from ..rewriting.steps import Step
+from ..terms import build
+from ..terms.term import Term
+from ..terms.walk import postorder
+from .expr import Expr, IndexNames
+
+if TYPE_CHECKING:
+    from ..numeric.check import CheckResult
+    from ..output.numpy_code import GeneratedFunction
+
+ROUTES = ("differential", "vec")
+
+
+class Derivative:
+    """A derivative, found when first asked for: as an expression, with steps, as code, checked.
+
+    ``assumed`` tells what was assumed about undeclared names.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        function: Term,
+        wrt: Term,
+        *,
+        form: str = "auto",
+        route: str = "differential",
+        names: IndexNames = (),
+        assumed: dict[str, str] | None = None,
+        notes: list[str] | None = None,
+    ) -> None:
+        if route not in ROUTES:
+            raise MatcalcError(f"there is no route {route!r}; there are: {', '.join(ROUTES)}")
+        self.system = system
+        self.route = route
+        self.names = names
+        self.assumed = assumed or {}
+        self._function, self._wrt = function, wrt
+        self._notes = notes or []
+        if form == "auto":
+            form = "gradient" if function.is_scalar else "jacobian"
+        if form == "hessian" and not function.is_scalar:
+            raise ShapeError(f"a Hessian is of a scalar; this is {build.show_shape(function.rows, function.cols)}")
+        self.form = form
+
+    # ------------------------------------------------------------ the answer
+
+    @cached_property
+    def _derived(self) -> derive.Derived:
+        if self.form == "hessian":
+            return derive.hessian(self.system, self._function, self._wrt)
+        if self.form == "gradient":
+            if self.route == "vec":
+                row = derive.jacobian(self.system, self._function, self._wrt)
+                inside = self.system.simplify(derive.read_vec(row.term, self._wrt))
+                return derive.Derived(inside, row.conditions, row.notes)
+            return derive.gradient(self.system, self._function, self._wrt)
+        return derive.derivative(self.system, self._function, self._wrt)
+
+    @property
+    def function_expr(self) -> Expr:
+        """What is differentiated."""
+        return Expr(self._function, self.names)
+
+    @property
+    def wrt(self) -> Expr:
+        """The variable."""
+        return Expr(self._wrt, self.names)
+
+    @property
+    def expr(self) -> Expr:
+        """The answer: the gradient of a scalar function, otherwise the Jacobian (or the Hessian)."""
+        return Expr(self._derived.term, self.names)
+
+    @property
+    def gradient(self) -> Expr:
+        """In the shape of the variable.  Raises :class:`ShapeError` when the function is no scalar."""
+        if self.form == "gradient":
+            return self.expr
+        return Expr(derive.gradient(self.system, self._function, self._wrt).term, self.names)
+
+    @property
+    def jacobian(self) -> Expr:
+        """∂vec(F)/∂vec(X)ᵀ; of a scalar the row vec(gradient)ᵀ."""
+        if self.form == "jacobian":
+            return self.expr
+        if self.form == "hessian":
+            return Expr(derive.derivative(self.system, self._function, self._wrt).term, self.names)
+        row = self.system.simplify(build.transpose(build.vec(self._derived.term)))
+        return Expr(row, self.names)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What has to hold for the answer: pairs of a term and a fact."""
+        return self._derived.conditions
+
+    @property
+    def notes(self) -> list[str]:
+        """What was held fixed, and what else the reader should know."""
+        return [*self._notes, *self._derived.notes]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The derivation, each step a named rule."""
+        from ..calculus.derivation import derivation
+
+        if self.form == "hessian":
+            first = derive.gradient(self.system, self._function, self._wrt).term
+            return [
+                *derivation(self.system, self._function, self._wrt, self.route),
+                *derivation(self.system, first, self._wrt, "vec", "jacobian"),
+            ]
+        return derivation(self.system, self._function, self._wrt, self.route, self.form)
+
+    # ------------------------------------------------------------ output
+
+    def __str__(self) -> str:
+        return str(self.expr)
+
+    def __repr__(self) -> str:
+        return f"<{self.form} {self.expr}>"
+
+    def unicode(self) -> str:
+        """The answer on one line for the terminal."""
+        return self.expr.unicode()
+
+    def latex(self, steps: bool = False) -> str:
+        """The answer as LaTeX; with ``steps`` the whole derivation, aligned."""
+        if not steps:
+            return self.expr.latex()
+        from ..output.derivation import latex_steps
+
+        return latex_steps(self.steps, self._wrt, self.names)
+
+    def _repr_latex_(self) -> str:
+        return self.expr._repr_latex_()
+
+    def code(self, backend: str = "numpy", form: str | None = None) -> str:
+        """Source text of a stand-alone function that evaluates the answer."""
+        from .backends import source
+
+        return source(backend, self._in_form(form), self._name(form), self._inputs())
+
+    def function(self, backend: str = "numpy", form: str | None = None) -> GeneratedFunction:
+        """That function, ready to call: ``f(A=..., x=..., b=...)``; ``form="jacobian"`` for the row of a scalar."""
+        from .backends import compiled
+
+        return compiled(backend, self._in_form(form), self._name(form), self._inputs())
+
+    def _in_form(self, form: str | None) -> Term:
+        if form is None or form == self.form:
+            return self.expr.term
+        if form == "jacobian":
+            return self.jacobian.term
+        if form == "gradient":
+            return self.gradient.term
+        raise MatcalcError(f"there is no form {form!r}; there are: gradient, jacobian, hessian")
+
+    def _name(self, form: str | None) -> str:
+        return form or self.form
+
+    def _inputs(self) -> list[Term]:
+        from ..terms import ops
+
+        leaves = {t: None for t in postorder(self._function, self._wrt) if t.op in (ops.SYM, ops.MEMBER)}
+        return list(leaves)
+
+    def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
+        """Compare with a derivative found without the rules, at random points, in several sizes."""
+        from ..numeric.check import check_derivative
+
+        require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
+        return check_derivative(self._function, self._wrt, self.expr.term, self.form, trials, seed, require)
+
+
+CHECKABLE = ("positive", "nonneg", "nonzero", "invertible")

@@ -1,0 +1,336 @@
+"""Syntax tree to terms: shapes first, then terms.
+
+Expressions that share unknown shapes are understood together by one :class:`Elaboration`: infer
+them all, settle what is open, build them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, product
+
+from ..errors import LimitExceeded, ShapeError
+from ..terms import build
+from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim
+from ..terms.symbols import Family, Symbol
+from ..terms.term import Term
+from .construction import Construction
+from .inference import Inference, Local, NeedsIntegerError, default_kinds
+from .names import ascii_name
+from .parser import parse_syntax
+from .scope import SQUARE_FACTS, Scope
+from .shapes import SCALAR, Hole, Shape
+from .syntax import Node, run, walk
+
+MAX_WORK = 1_000_000
+"""Nodes visited while searching for the shapes of undeclared names."""
+
+SIZE_NAMES = ("n", "m", "p", "q", "r", "s", "l", "k")
+
+
+@dataclass
+class Elaborated:
+    """A term, and what was assumed to make it: name and type of what was not declared."""
+
+    term: Term
+    assumed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    index_names: list[tuple[Dim, Dim, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ShapeVar:
+    """The shape of a node, as far as it is known when it is asked for."""
+
+    elaboration: Elaboration
+    node: Node
+
+    @property
+    def shape(self) -> Shape:
+        """Rows and columns; open sizes are shown as ``?``."""
+        state = self.elaboration.state
+        return state.sizes.shape(state.root.shapes[self.node])
+
+    @property
+    def rows(self) -> Dim:
+        """The number of rows."""
+        return self.shape[0]
+
+    @property
+    def cols(self) -> Dim:
+        """The number of columns."""
+        return self.shape[1]
+
+
+Goal = Callable[[Inference], None]
+
+
+class Elaboration:
+    """Expressions of one text that are understood together."""
+
+    def __init__(self, scope: Scope, text: str, *, patterns: bool = False) -> None:
+        self.scope = scope
+        self.text = unicodedata.normalize("NFC", text)
+        self.patterns = patterns
+        self.assumed: dict[str, str] = {}
+        self.variables: dict[str, Symbol | Family] = {}
+        self._goals: list[Goal] = []
+        self._kinds: dict[str, str] = {}
+        self._integers: set[str] = set()
+        self.state = Inference(self.scope, self.text, patterns, self._kinds, self._integers)
+
+    # ------------------------------------------------------------ pass 1
+
+    def infer(self, node: Node) -> ShapeVar:
+        """The shape of an expression or of both sides of an equation; its demands hold from now on."""
+
+        def goal(state: Inference) -> None:
+            run(state.shape(node, state.root))
+
+        self._pursue(goal)
+        return ShapeVar(self, node)
+
+    def require(self, node: Node, fact: str) -> ShapeVar:
+        """An expression that has a fact: ``posdef`` and its like make it square."""
+
+        def goal(state: Inference) -> None:
+            shape = run(state.shape(node, state.root))
+            if fact in SQUARE_FACTS:
+                state._square(shape, node, state.root, fact)
+            for side in {"scalar": shape, "vector": shape[1:]}.get(fact, ()):
+                state.equal(side, ONE, lambda: _not_a(fact, state, node, shape))
+
+        self._pursue(goal)
+        return ShapeVar(self, node)
+
+    def unify(self, left: ShapeVar, right: ShapeVar) -> None:
+        """Two expressions have one shape."""
+
+        def goal(state: Inference) -> None:
+            a, b = state.root.shapes[left.node], state.root.shapes[right.node]
+            nodes = (left.node, left.node)
+            state.unify(a, b, lambda: _differ(state, nodes[0], right.node, a, b))
+
+        self._pursue(goal)
+
+    def freeze(self) -> None:
+        """From now on :meth:`infer` may only check: new demands on what is open are errors."""
+        self._pursue(lambda state: state.sizes.freeze())
+
+    def _pursue(self, goal: Goal) -> None:
+        self._goals.append(goal)
+        try:
+            goal(self.state)
+        except NeedsIntegerError as need:
+            self._integers.add(need.name)
+            self._search(None)
+        except ShapeError as error:
+            self._search(error)
+
+    # ------------------------------------------------------------ the search
+
+    def _search(self, failed: ShapeError | None) -> None:
+        """Try other kinds for undeclared names, few changes first; keep the first attempt that fits.
+
+        An attempt that failed rules out all that agree with it on the names it had met by then.
+        """
+        best, furthest = failed, self.state.visited
+        excluded = [] if failed is None else [self._choices()]
+        seen = dict.fromkeys(_undeclared(self.state))
+        budget = MAX_WORK
+        again = True
+        while again:
+            again = False
+            for kinds in _assignments({name: default_kinds(name) for name in seen if name not in self._integers}):
+                if any(choice.items() <= kinds.items() for choice in excluded):
+                    budget -= 10
+                    continue
+                if budget <= 0:
+                    break
+                self._kinds = kinds
+                try:
+                    self._attempt()
+                    return
+                except NeedsIntegerError as need:
+                    self._integers.add(need.name)
+                    excluded.clear()
+                    again = True
+                except ShapeError as error:
+                    if best is None or self.state.visited > furthest:
+                        best, furthest = error, self.state.visited
+                    excluded.append(self._choices())
+                budget -= self.state.visited
+                new = [name for name in _undeclared(self.state) if name not in seen]
+                if new or again:
+                    seen.update(dict.fromkeys(new))
+                    again = True
+                    break
+        raise best or LimitExceeded("no shapes were found for the undeclared names; declare some of them")
+
+    def _attempt(self) -> None:
+        self.state = Inference(self.scope, self.text, self.patterns, self._kinds, self._integers)
+        for goal in self._goals:
+            goal(self.state)
+
+    def _choices(self) -> dict[str, str]:
+        """The kinds that the last attempt relied on before it failed."""
+        return {name: self.state.locals[name].kind for name in _undeclared(self.state)}
+
+    # ------------------------------------------------------------ settling
+
+    def settle(self) -> None:
+        """Choose what is still open, name the unknown sizes, record what was assumed."""
+        state = self.state
+        if state.sizes.waiting:
+            raise state.sizes.waiting[0][2]
+        if self.patterns:
+            self._name_patterns()
+        else:
+            self._name_sizes()
+        for name, local in state.locals.items():
+            self.variables[name] = self._variable(local)
+        if not self.patterns:
+            self._commit()
+
+    def _name_patterns(self) -> None:
+        sizes = self.state.sizes
+        for number in range(sizes.count):
+            for hole in sizes.open_holes([dim(Hole(number))]):
+                sizes.solved[hole] = dim(Name(sizes.labels.get(hole, f"size.{hole.number}")))
+
+    def _name_sizes(self) -> None:
+        taken: set[str] | None = None
+        sizes = self.state.sizes
+        for local in self.state.locals.values():
+            for side, d in enumerate(local.shape):
+                for hole in sizes.open_holes([d]):
+                    taken = self._taken() if taken is None else taken
+                    rows_of_matrix = side == 0 and sizes.resolve(local.shape[1]) not in (ONE, sizes.resolve(d))
+                    name = _unused("m" if rows_of_matrix else "n", taken)
+                    taken.add(name)
+                    sizes.solved[hole] = dim(Name(name))
+
+    def _taken(self) -> set[str]:
+        names = self.scope.known() | self._integers
+        for goal_node in self._roots():
+            for node in walk(goal_node):
+                if node.kind in ("name", "call", "primed"):
+                    names.add(ascii_name(str(node.parts[0]).rstrip("'")))
+        for symbol in self.scope.symbols.values():
+            for side in (symbol.rows, symbol.cols):
+                names |= {a.name for a in side.atoms() if isinstance(a, Name)}
+        return names
+
+    def _roots(self) -> list[Node]:
+        shapes = self.state.root.shapes
+        inside = {part for node in shapes for part in node.nodes()}
+        return [node for node in shapes if node not in inside]
+
+    def _variable(self, local: Local) -> Symbol | Family:
+        rows, cols = self.state.sizes.shape(local.shape)
+        if local.indexed:
+            return Family(local.name, Index(0, ZERO, ZERO), rows, cols, local.facts, local.role)
+        return Symbol(local.name, rows, cols, local.facts, local.role)
+
+    def _commit(self) -> None:
+        """The scope remembers the new variables, so that the next expression means the same ones."""
+        for name, local in self.state.locals.items():
+            symbol = self.variables[name]
+            self.scope.opened.pop(name, None)
+            self.scope.symbols[name] = symbol
+            shape = self.state.sizes.shape(local.shape)
+            self.assumed[name] = _type_text(shape, local)
+            for side in shape:
+                atoms = {a.name for a in side.atoms() if isinstance(a, Name)}
+                self.scope.integers |= atoms
+                self.scope.sizes |= atoms
+        self.scope.integers |= self._integers
+
+    # ------------------------------------------------------------ pass 2
+
+    def build(self, node: Node) -> Term:
+        """The term of an expression that was inferred, after :meth:`settle`."""
+        return run(Construction(self.state, self.variables).term(node, self.state.root))
+
+    def sides(self, equation: Node) -> tuple[Term, Term]:
+        """Both sides of an equation; a 0 takes the shape of the other side."""
+        shape = self.state.sizes.shape(self.state.root.shapes[equation])
+        left, right = (self.build(side) for side in equation.nodes())
+        return _shaped(left, shape), _shaped(right, shape)
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks on how the text was read."""
+        return list(self.state.notes)
+
+    @property
+    def index_names(self) -> list[tuple[Dim, Dim, str]]:
+        """Ranges and names of the bound indices, for printing."""
+        resolve = self.state.sizes.resolve
+        return [(resolve(index.lo), resolve(index.hi), name) for index, name in self.state.index_names]
+
+
+def _undeclared(state: Inference) -> list[str]:
+    return [name for name, local in state.locals.items() if not local.declared]
+
+
+def _assignments(names: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+    """All choices of kinds, those with few changes from the first choices first.
+
+    Among as many changes, scalars that become vectors come before arrays that become smaller.
+    """
+    first = {name: kinds[0] for name, kinds in names.items()}
+    ordered = sorted(names, key=lambda name: first[name] != "scalar")
+    for count in range(len(names) + 1):
+        for changed in combinations(ordered, count):
+            for kinds in product(*(names[name][1:] for name in changed)):
+                yield {**first, **dict(zip(changed, kinds, strict=True))}
+
+
+def _unused(wanted: str, taken: set[str]) -> str:
+    """A name for a size that nothing else has."""
+    for name in [wanted, *SIZE_NAMES]:
+        if name not in taken:
+            return name
+    number = 1
+    while f"n{number}" in taken:
+        number += 1
+    return f"n{number}"
+
+
+def _type_text(shape: Shape, local: Local) -> str:
+    if shape == SCALAR:
+        return "scalar"
+    if local.facts:
+        sizes = shape[:1] if shape[0] is shape[1] or shape[1] is ONE else shape
+        return f"{local.kind}({', '.join(str(d) for d in sizes)})"
+    return f"vector({shape[0]})" if shape[1] is ONE else f"matrix({shape[0]}, {shape[1]})"
+
+
+def _shaped(term: Term, shape: Shape) -> Term:
+    return build.zeros(*shape) if term is build.ZERO_NUM else term
+
+
+def _not_a(fact: str, state: Inference, node: Node, shape: Shape) -> ShapeError:
+    return ShapeError(f"{state.root.source(node)} is {state.shown(shape)}, not a {fact}")
+
+
+def _differ(state: Inference, left: Node, right: Node, a: Shape, b: Shape) -> ShapeError:
+    source = state.root.source
+    return ShapeError(f"{source(left)} is {state.shown(a)} but {source(right)} is {state.shown(b)}")
+
+
+def elaborate(node: Node, text: str, scope: Scope) -> Elaborated:
+    """One expression that is parsed already; the scope learns what was assumed."""
+    elaboration = Elaboration(scope, text)
+    elaboration.infer(node)
+    elaboration.settle()
+    term = elaboration.build(node)
+    return Elaborated(term, elaboration.assumed, elaboration.notes, elaboration.index_names)
+
+
+def parse_expression(text: str, scope: Scope | None = None) -> Elaborated:
+    """The term that a text writes, and what was assumed about names that are not declared."""
+    return elaborate(parse_syntax(text), text, Scope() if scope is None else scope)

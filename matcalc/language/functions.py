@@ -1,0 +1,182 @@
+"""The table of the language's functions: what they take, the shape they give, how they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..terms import build
+from ..terms.dims import ONE, Dim
+from ..terms.term import Term
+from .shapes import SCALAR, Shape
+
+
+class Fit(Protocol):
+    """What a shape rule may ask of the inference; its errors say where and name the arguments."""
+
+    def square(self, at: int, what: str) -> Dim:
+        """Argument ``at`` is square; its size."""
+
+    def same(self, first: int, second: int) -> Shape:
+        """Two arguments have one shape."""
+
+    def column(self, at: int, length: Dim, what: str) -> None:
+        """Argument ``at`` is a vector of this length."""
+
+    def fresh(self) -> Dim:
+        """A size that is still open."""
+
+
+ShapeRule = Callable[[Fit, list[Shape], list[Dim]], Shape]
+Builder = Callable[[list[Term], list[Dim], Shape], Term]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function.
+
+    ``takes`` lists what it may be called with: a letter for each argument, ``a`` an expression,
+    ``k`` an integer; with ``more`` the last one may be repeated.
+    """
+
+    takes: tuple[str, ...]
+    shape: ShapeRule
+    build: Builder
+    more: bool = False
+
+    def signature(self, count: int) -> str | None:
+        """The letters for this number of arguments, or None when it takes no such number."""
+        for letters in self.takes:
+            if len(letters) == count or (self.more and len(letters) < count):
+                return letters + letters[-1] * (count - len(letters))
+        return None
+
+    @property
+    def arity(self) -> str:
+        """The numbers of arguments, in words."""
+        counts = [str(len(letters)) + (" or more" if self.more else "") for letters in self.takes]
+        return " or ".join(counts)
+
+
+def _keep(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
+    return shapes[0]
+
+
+def _scalar(_: Fit, __: list[Shape], ___: list[Dim]) -> Shape:
+    return SCALAR
+
+
+def _square(what: str, scalar: bool) -> ShapeRule:
+    def rule(fit: Fit, _: list[Shape], __: list[Dim]) -> Shape:
+        n = fit.square(0, what)
+        return SCALAR if scalar else (n, n)
+
+    return rule
+
+
+def _vec(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
+    return shapes[0][0] * shapes[0][1], ONE
+
+
+def _unvec(fit: Fit, _: list[Shape], sizes: list[Dim]) -> Shape:
+    fit.column(0, sizes[0] * sizes[1], "unvec")
+    return sizes[0], sizes[1]
+
+
+def _diag(fit: Fit, shapes: list[Shape], _: list[Dim]) -> Shape:
+    rows, cols = shapes[0]
+    return (rows, rows) if cols is ONE else (fit.square(0, "diag of a matrix"), ONE)
+
+
+def _kron(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
+    rows, cols = ONE, ONE
+    for shape in shapes:
+        rows, cols = rows * shape[0], cols * shape[1]
+    return rows, cols
+
+
+def _transpose(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
+    return shapes[0][1], shapes[0][0]
+
+
+def _inner(fit: Fit, _: list[Shape], __: list[Dim]) -> Shape:
+    fit.same(0, 1)
+    return SCALAR
+
+
+def _sized(_: Fit, __: list[Shape], sizes: list[Dim]) -> Shape:
+    return sizes[0], sizes[1] if len(sizes) > 1 else ONE
+
+
+def _commutation(_: Fit, __: list[Shape], sizes: list[Dim]) -> Shape:
+    return sizes[0] * sizes[1], sizes[0] * sizes[1]
+
+
+def _constant(cols: bool) -> Function:
+    """``vector(1)`` and ``matrix(1)``: all entries equal, the shape whatever fits."""
+
+    def rule(fit: Fit, _: list[Shape], __: list[Dim]) -> Shape:
+        return fit.fresh(), fit.fresh() if cols else ONE
+
+    def make(_: list[Term], sizes: list[Dim], shape: Shape) -> Term:
+        return build.smul(build.integer(sizes[0]), build.ones(*shape))
+
+    return Function(("k",), rule, make)
+
+
+def _entrywise(name: str) -> Function:
+    return Function(("a",), _keep, lambda a, _, __: build.fun(name, a[0]))
+
+
+ENTRYWISE = (  # noqa: SIM905
+    "exp log sqrt abs sign step sin cos tan asin acos atan sinh cosh tanh "
+    "sigmoid relu softplus erf square lgamma digamma trigamma"
+).split()
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: _entrywise(name) for name in ENTRYWISE},
+    "tr": Function(("a",), _square("the trace", True), lambda a, _, __: build.tr(a[0])),
+    "det": Function(("a",), _square("the determinant", True), lambda a, _, __: build.det(a[0])),
+    "logdet": Function(("a",), _square("logdet", True), lambda a, _, __: build.logdet(a[0])),
+    "inv": Function(("a",), _square("the inverse", False), lambda a, _, __: build.inv(a[0])),
+    "vec": Function(("a",), _vec, lambda a, _, __: build.vec(a[0])),
+    "unvec": Function(("akk",), _unvec, lambda a, k, _: build.unvec(a[0], k[0], k[1])),
+    "diag": Function(("a",), _diag, lambda a, _, __: build.diag(a[0])),
+    "sum": Function(("a",), _scalar, lambda a, _, __: build.total(a[0])),
+    "norm": Function(("a",), _scalar, lambda a, _, __: build.norm(a[0])),
+    "norm2": Function(("a",), _scalar, lambda a, _, __: build.norm(a[0])),
+    "norm1": Function(("a",), _scalar, lambda a, _, __: build.total(build.fun("abs", a[0]))),
+    "kron": Function(("aa",), _kron, lambda a, _, __: build.kron(*a), more=True),
+    "trans": Function(("a",), _transpose, lambda a, _, __: build.transpose(a[0])),
+    "transpose": Function(("a",), _transpose, lambda a, _, __: build.transpose(a[0])),
+    "eye": Function(("k",), lambda _, __, k: (k[0], k[0]), lambda _, k, __: build.eye(k[0])),
+    "ones": Function(("k", "kk"), _sized, lambda _, k, __: build.ones(*k)),
+    "zeros": Function(("k", "kk"), _sized, lambda _, k, __: build.zeros(*k)),
+    "basis": Function(("kk",), lambda _, __, k: (k[1], ONE), lambda _, k, __: build.basis(k[0], k[1])),
+    "commutation": Function(("kk",), _commutation, lambda _, k, __: build.commutation(k[0], k[1])),
+    "vector": _constant(False),
+    "matrix": _constant(True),
+}
+"""The functions of the language that become terms of their own."""
+
+RULE_FUNCTIONS: dict[str, Function] = {
+    "d": Function(("a",), _keep, lambda a, _, __: build.diff(a[0])),
+    "inner": Function(("aa",), _inner, lambda a, _, __: build.inner(a[0], a[1])),
+}
+"""Functions that only rules write: the differential and the inner product."""
+
+SPECIAL = ("sum", "prod", "ind", "rows", "cols")
+"""Calls with ranges, relations, or integers as results; the two passes treat them themselves."""
+
+NOT_YET: Mapping[str, str] = {
+    **dict.fromkeys(
+        (  # noqa: SIM905
+            "vech tril triu nuclear spectral expm logm sqrtm pinv polar sylvester eigmax eigvecmax eigvecs rowsums "
+            "colsums khatrirao dexpm softmax logsumexp duplication elimination family"
+        ).split(),
+        "function",
+    ),
+    **dict.fromkeys(("D", "grad", "hess", "d", "solve", "extremum", "simplify", "expand", "factor", "steps"), "operation"),
+}
+"""Names of the contract that have no term yet, or that only a session with a calculus knows."""

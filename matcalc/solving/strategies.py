@@ -1,0 +1,253 @@
+"""The strategies: each takes an equation one step towards the unknown, or declines.
+
+A strategy is a function from an equation ``left = right`` to moves; a move is the next equation with
+the conditions under which both have the same solutions.  The search in :mod:`matcalc.solving.solve`
+chooses among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ..calculus.present import present
+from ..calculus.system import System
+from ..terms import build, ops
+from ..terms.build import coefficient
+from ..terms.term import Term
+from ..terms.walk import contains
+from .equation import Equation
+
+Need = tuple[Term, str]
+
+
+class Move(NamedTuple):
+    """The next equation, the strategy's name, and what must hold."""
+
+    rule: str
+    after: Equation
+    needs: tuple[Need, ...] = ()
+
+
+Strategy = Callable[[System, Equation, Term], Iterator[Move]]
+
+
+def addends(term: Term) -> tuple[Term, ...]:
+    """The operands of a sum; a term that is none, by itself; of zero, none."""
+    if term.op is ops.ADD:
+        return term.args
+    if term.op is ops.ZEROS or term is build.ZERO_NUM:
+        return ()
+    return (term,)
+
+
+def _zero_like(term: Term) -> Term:
+    return build.zeros(term.rows, term.cols)
+
+
+def _is_zero(term: Term) -> bool:
+    return term.op is ops.ZEROS or term is build.ZERO_NUM
+
+
+def collect(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """Everything to the left, common factors collected."""
+    if not _is_zero(equation.right):
+        residual = equation.residual
+        yield Move("bring to one side", Equation(residual, _zero_like(residual)))
+        return
+    factored = present(system, equation.left)
+    if factored is not equation.left:
+        yield Move("collect", Equation(factored, equation.right))
+
+
+def simplify(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """Both sides simplified."""
+    after = Equation(system.simplify(equation.left), system.simplify(equation.right))
+    if after != equation:
+        yield Move("simplify", after)
+
+
+def cancel(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """``L*E*R = 0`` with invertible L, R is ``E = 0``; a nonzero scalar factor likewise."""
+    if not _is_zero(equation.right):
+        return
+    number, rest = coefficient(equation.left)
+    if number != 1 and not _is_zero(rest):
+        yield Move("divide by a number", Equation(rest, equation.right))
+        return
+    if rest.op is ops.SCALE and not contains(rest.args[0], unknown):
+        yield Move("divide by a nonzero scalar", Equation(rest.args[1], _zero_like(rest)), ((rest.args[0], "nonzero"),))
+    if rest.op is ops.TIMES:
+        free = [a for a in rest.args if not contains(a, unknown)]
+        if free:
+            kept = build.times(*(a for a in rest.args if a not in free))
+            yield Move("divide by a nonzero scalar", Equation(kept, build.ZERO_NUM), tuple((a, "nonzero") for a in free))
+    if rest.op is ops.TRANSPOSE:
+        inside = rest.args[0]
+        yield Move("transpose both sides", Equation(inside, _zero_like(inside)))
+    if rest.op is ops.VEC:
+        inside = rest.args[0]
+        yield Move("read inside the vec", Equation(inside, _zero_like(inside)))
+    if rest.op is ops.MUL:
+        first, last = rest.args[0], rest.args[-1]
+        for factor, others, name in ((first, rest.args[1:], "cancel on the left"), (last, rest.args[:-1], "cancel on the right")):
+            if factor.is_square:
+                kept = build.mul(*others)
+                yield Move(name, Equation(kept, _zero_like(kept)), ((factor, "invertible"),))
+
+
+def clear_inverse(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """Multiply by an invertible factor whose inverse holds the unknown."""
+    if not _is_zero(equation.right):
+        return
+    left_factors: dict[Term, None] = {}
+    right_factors: dict[Term, None] = {}
+    for addend in addends(equation.left):
+        _, rest = coefficient(addend)
+        if rest.op is ops.SCALE:
+            rest = rest.args[1]
+        parts = rest.args if rest.op is ops.MUL else (rest,)
+        for factor, into in ((parts[0], left_factors), (parts[-1], right_factors)):
+            if factor.is_square and contains(factor, unknown):
+                into[factor] = None
+    for factor in left_factors:
+        yield from _multiplied(system, equation, factor, on_left=True)
+    for factor in right_factors:
+        yield from _multiplied(system, equation, factor, on_left=False)
+
+
+def _multiplied(system: System, equation: Equation, factor: Term, on_left: bool) -> Iterator[Move]:
+    inverse = system.simplify(build.inv(factor))
+    if inverse.op is ops.INV:
+        return
+    parts = [build.mul(inverse, a) if on_left else build.mul(a, inverse) for a in addends(equation.left)]
+    total = build.add(*parts)
+    side = "left" if on_left else "right"
+    yield Move(f"multiply from the {side} by {inverse}", Equation(total, _zero_like(total)), ((factor, "invertible"),))
+
+
+def undo_vec(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """A sum of ``vec(A)'`` is the ``vec`` of a sum: read inside."""
+    if not _is_zero(equation.right) or equation.left.op is not ops.ADD:
+        return
+    inside: list[Term] = []
+    for addend in equation.left.args:
+        number, rest = coefficient(addend)
+        scalar = build.num(number)
+        if rest.op is ops.SCALE:
+            scalar, rest = build.times(scalar, rest.args[0]), rest.args[1]
+        column = rest.args[0] if rest.op is ops.TRANSPOSE else rest
+        if column.op is not ops.VEC:
+            return
+        inside.append(build.smul(scalar, column.args[0]))
+    total = build.add(*inside)
+    yield Move("read inside the vec", Equation(total, _zero_like(total)))
+
+
+def transpose_sides(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """The unknown occurs only transposed: transpose both sides."""
+    if not any(_has_transposed(a, unknown) for a in addends(equation.left)):
+        return
+    left = build.add(*(system.simplify(build.transpose(a)) for a in addends(equation.left)))
+    yield Move("transpose both sides", Equation(left, _zero_like(left)))
+
+
+def _has_transposed(addend: Term, unknown: Term) -> bool:
+    _, rest = coefficient(addend)
+    if rest.op is ops.SCALE:
+        rest = rest.args[1]
+    return rest.op is ops.TRANSPOSE and contains(rest, unknown)
+
+
+def multiply_out(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """Products multiplied out, so that the unknown can be collected."""
+    left = system.expand(equation.left)
+    if left is not equation.left:
+        yield Move("multiply out", Equation(left, equation.right))
+
+
+def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    """``s*L*X*R + C = 0`` with L, R, s, C free of the unknown: X = -s⁻¹ L⁻¹ C R⁻¹."""
+    if not _is_zero(equation.right):
+        return
+    with_unknown = [a for a in addends(equation.left) if contains(a, unknown)]
+    free = [a for a in addends(equation.left) if not contains(a, unknown)]
+    pieces = [_around(a, unknown) for a in with_unknown]
+    if not pieces or any(p is None for p in pieces):
+        return
+    around = [p for p in pieces if p is not None]
+    constant = build.neg(build.add(*free)) if free else _zero_like(equation.left)
+    first = around[0]
+    if len(around) == 1:
+        scalar, left, right = first
+    elif all(p.left == () and p.right == () for p in around):
+        scalar, left, right = build.add(*(p.scalar for p in around)), (), ()
+    elif all(p.right == first.right for p in around):
+        scalar, right = build.ONE_NUM, first.right
+        left = (build.add(*(build.smul(p.scalar, build.mul(*p.left) if p.left else _eye(unknown.rows)) for p in around)),)
+    elif all(p.left == first.left for p in around):
+        scalar, left = build.ONE_NUM, first.left
+        right = (build.add(*(build.smul(p.scalar, build.mul(*p.right) if p.right else _eye(unknown.cols)) for p in around)),)
+    else:
+        return
+    needs: list[Need] = []
+    if scalar.op is not ops.NUM:
+        needs.append((scalar, "nonzero"))
+    value = constant
+    for product, on_left in ((left, True), (right, False)):
+        if product:
+            matrix = build.mul(*product)
+            if not matrix.is_square:
+                return
+            needs.append((matrix, "nonzero" if matrix.is_scalar else "invertible"))
+            inverse = build.inv(matrix)
+            value = build.mul(inverse, value) if on_left else build.mul(value, inverse)
+    value = system.simplify(build.smul(build.power_of(scalar, build.MINUS_ONE_NUM), value))
+    yield Move("solve for the unknown", Equation(unknown, value), tuple(needs))
+
+
+class Around(NamedTuple):
+    """What stands around the unknown in ``scalar*left*X*right``."""
+
+    scalar: Term
+    left: tuple[Term, ...]
+    right: tuple[Term, ...]
+
+
+def _eye(n: object) -> Term:
+    return build.eye(n)  # type: ignore[arg-type]
+
+
+def _around(addend: Term, unknown: Term) -> Around | None:
+    number, rest = coefficient(addend)
+    scalar = build.num(number)
+    if rest.op is ops.SCALE:
+        if contains(rest.args[0], unknown):
+            return Around(scalar, (), ()) if rest.args[0] is unknown and unknown.is_scalar else None
+        scalar, rest = build.times(scalar, rest.args[0]), rest.args[1]
+    if rest is unknown:
+        return Around(scalar, (), ())
+    if rest.op is ops.TIMES and unknown.is_scalar:
+        others = [a for a in rest.args if a is not unknown]
+        if len(others) != len(rest.args) - 1 or any(contains(a, unknown) for a in others):
+            return None
+        return Around(build.times(scalar, *others), (), ())
+    if rest.op is not ops.MUL:
+        return None
+    at = [i for i, factor in enumerate(rest.args) if contains(factor, unknown)]
+    if len(at) != 1 or rest.args[at[0]] is not unknown:
+        return None
+    return Around(scalar, rest.args[: at[0]], rest.args[at[0] + 1 :])
+
+
+STRATEGIES: tuple[Strategy, ...] = (
+    isolate,
+    cancel,
+    undo_vec,
+    clear_inverse,
+    transpose_sides,
+    collect,
+    simplify,
+    multiply_out,
+)
+"""In the order in which equally promising moves are tried."""

@@ -1,0 +1,484 @@
+"""Generated NumPy source against the oracle, for every operator and for whole functions."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pickle
+import subprocess
+import sys
+import traceback
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from matcalc.errors import MatcalcError
+from matcalc.numeric.evaluate import FUNCTIONS, evaluate
+from matcalc.numeric.sample import PROFILES, sample
+from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
+from matcalc.terms import build as b
+from matcalc.terms import ops
+from matcalc.terms.dims import ONE, Index, Name, SizeAt, dim
+from matcalc.terms.symbols import Family, Symbol, Unknown
+from matcalc.terms.walk import postorder
+
+m, n, p, N, L = (dim(name) for name in ("m", "n", "p", "N", "L"))
+
+
+def variable(name, rows=1, cols=1, *facts, role="variable"):
+    return b.sym(Symbol(name, dim(rows), dim(cols), frozenset(facts), role))
+
+
+A, B, C = variable("A", m, n), variable("B", n, m), variable("C", m, n)
+S, R = variable("S", n, n), variable("R", 1, n)
+x, y, z, s, t = variable("x", n), variable("y", m), variable("z", n), variable("s"), variable("t")
+w = variable("w", n, 1, "positive")
+I1, J = Index(1, ONE, N), Index(2, ONE, N)
+X, P = Family("X", I1, n, ONE), Family("P", I1, n, n)
+K0 = Index(1, dim(0), L - 1)
+W = Family("W", K0, dim(SizeAt("h", dim(K0) + 1)), dim(SizeAt("h", dim(K0))))
+V = Family("v", K0, dim(SizeAt("h", dim(K0) + 1)), ONE)
+TWO = b.num(2)
+phi = Unknown("phi", 0)
+
+
+def row(term):
+    return b.transpose(term)
+
+
+def gram(index):
+    return b.mul(b.member(X, index), row(b.member(X, index)))
+
+
+def down(body):
+    index = Index(1, N, ONE)
+    return b.prod_over(index, body(index), -1)
+
+
+CASES = {
+    ops.NUM: [b.num(3), b.num(-2), b.num(Fraction(-5, 7)), b.num(10**30), b.power_of(TWO, b.num(Fraction(1, 3)))],
+    ops.INT: [b.integer("n"), b.integer(n * n - 2 * m + 1), b.scale(b.power_of(b.integer("n"), b.num(-1)), x)],
+    ops.CONST: [b.PI, b.times(b.PI, t)],
+    ops.SYM: [t, x, A, R],
+    ops.MEMBER: [
+        b.member(X, 1), b.member(X, "k"), b.member(P, N), b.member(Family("a", I1, ONE, ONE), N),
+        b.member(Family("r", I1, ONE, n), 1), b.member(W, 0), b.member(W, L - 1),
+    ],
+    ops.EYE: [b.eye(n), b.eye(m * n), b.mul(TWO, b.eye(n))],
+    ops.ZEROS: [b.zeros(m, n), b.zeros(n), b.zeros(1, n), b.zeros(m * n)],
+    ops.ONES: [b.ones(m, n), b.ones(n), b.ones(1, n)],
+    ops.BASIS: [b.basis(1, n), b.basis("i", n), b.mul(A, b.basis(n, n)), row(b.basis(1, n))],
+    ops.COMMUTATION: [b.commutation(m, n), b.mul(b.commutation(m, n), b.vec(A)), b.commutation(n, n)],
+    ops.IND: [
+        b.indicator(r, "m", "n") for r in ("=", "!=", "<=", ">=", "<", ">")
+    ] + [b.scale(b.indicator(">=", "m", "n"), b.mul(S, x)), b.times(b.indicator("=", "m", "n"), b.fun("exp", t), s)],
+    ops.ADD: [b.add(A, C), b.sub(A, C), b.sub(b.neg(x), z), b.add(t, b.num(-1)), b.sub(b.eye(n), S), b.add(row(x), R),
+              b.sub(b.num(1), b.times(s, t)), b.add(b.neg(s), t), b.sub(A, b.scale(b.add(s, t), C))],
+    ops.TIMES: [b.times(s, t), b.times(b.num(Fraction(-1, 2)), s, b.power_of(t, b.num(-1))), b.neg(t),
+                b.divide(b.num(1), b.times(s, t)), b.times(b.add(s, t), b.add(s, b.num(1)))],
+    ops.SCALE: [b.scale(t, A), b.neg(x), b.divide(A, t), b.scale(b.num(Fraction(2, 3)), b.mul(S, x)),
+                b.scale(b.times(b.num(-3), b.power_of(t, b.num(-2)), s), R), b.divide(b.neg(x), b.times(s, t))],
+    ops.MUL: [
+        b.mul(A, B), b.mul(A, S, B), b.mul(A, x), b.mul(A, S, x), b.mul(row(y), A), b.mul(row(y), A, S), b.mul(row(x), z),
+        b.mul(row(y), A, x), b.mul(x, row(y)), b.mul(A, x, row(y), A), b.mul(A, x, R), b.mul(R, x), b.mul(R, S),
+        b.mul(x, row(z), z, row(z)), b.mul(row(b.mul(A, x)), y), b.mul(A, b.add(x, z), row(x), S, B), b.mul(b.neg(A), x),
+        b.mul(x, row(x), S, z), b.mul(b.inv(S), x, R),
+    ],
+    ops.HAD: [b.had(A, C), b.had(x, z), b.had(row(x), R), b.had(x, b.power_of(w, b.num(-1))), b.had(A, C, b.add(A, C))],
+    ops.KRON: [b.kron(A, S), b.kron(x, y), b.kron(x, A), b.kron(R, row(x)), b.kron(R, y), b.kron(x, R), b.kron(A, B, S),
+               b.kron(b.eye(n), A), b.kron(R, A), b.kron(y, row(x), A)],
+    ops.TRANSPOSE: [row(A), row(x), row(R), row(b.mul(A, x)), row(b.add(A, C)), b.mul(row(A), A)],
+    ops.INV: [b.inv(S), b.mul(b.inv(S), x), b.mul(row(x), b.inv(S)), b.inv(b.mul(S, S))],
+    ops.MPOW: [b.mpow(S, 2), b.mpow(S, -3), b.mpow(S, "k"), b.mpow(b.add(S, b.eye(n)), m + 1)],
+    ops.POW: [
+        b.power_of(t, TWO), b.power_of(b.neg(t), TWO), b.power_of(x, TWO), b.power_of(w, b.num(Fraction(1, 2))),
+        b.power_of(w, b.num(Fraction(-3, 2))), b.power_of(A, b.num(-1)), b.power_of(w, t), b.power_of(TWO, x), b.power_of(w, x),
+        b.power_of(TWO, t), b.power_of(TWO, b.integer("n")), b.power_of(w, b.integer("n")), b.neg(b.power_of(t, TWO)),
+        b.power_of(b.power_of(b.add(b.num(1), b.power_of(t, TWO)), b.num(Fraction(1, 3))), s), b.power_of(b.integer("n"), t),
+    ],
+    ops.FUN: [b.fun("exp", t), b.fun("tanh", A), b.fun("sin", b.mul(A, x)), b.fun("cos", R), b.fun(phi, x), b.fun(phi, t),
+              b.had(b.fun(phi.derivative(), A), b.fun(phi.derivative().derivative(), A)), b.fun("exp", b.integer("n"))],
+    ops.TR: [b.tr(S), b.tr(b.mul(A, B))],
+    ops.DET: [b.det(S), b.det(b.mul(S, S))],
+    ops.LOGDET: [b.logdet(S), b.times(b.num(Fraction(1, 2)), b.logdet(S))],
+    ops.VEC: [b.vec(A), b.vec(R), b.vec(row(A)), b.mul(b.kron(row(B), A), b.vec(S)), b.vec(b.mul(A, B))],
+    ops.UNVEC: [b.unvec(b.mul(TWO, b.vec(A)), m, n), b.unvec(b.mul(S, x), 1, n), b.unvec(b.kron(x, y), m, n),
+                b.mul(b.unvec(b.kron(x, y), m, n), z)],
+    ops.DIAG: [b.diag(x), b.mul(b.diag(x), S), b.diag(b.mul(A, x))],
+    ops.DIAGONAL: [b.diag(S), b.diag(b.mul(A, B)), b.mul(row(b.diag(S)), x)],
+    ops.TOTAL: [b.total(A), b.total(x), b.total(R), b.total(b.had(A, C))],
+    ops.NORM: [b.norm(A), b.norm(x), b.norm(R), b.divide(x, b.norm(x)), b.power_of(b.norm(b.sub(b.mul(A, x), y)), TWO)],
+    ops.ENTRY: [b.entry(A, 1, 1), b.entry(A, "i", "j"), b.entry(x, "i"), b.entry(R, 1, n), b.entry(b.mul(A, B), 1, m),
+                b.entry(b.mul(S, x), n)],
+    ops.BLOCK: [
+        b.block([[A, C], [C, A]]), b.block([[x], [y]]), b.block([[t], [x]]), b.block([[R, row(y)]]), b.block([[t, R]]),
+        b.block([[S, x], [R, t]]), b.block([[s, t], [t, s]]), b.block([[x, z]]), b.block([[R], [R]]),
+    ],
+    ops.SUM: [
+        b.sum_over(I1, b.member(X, I1)), b.sum_over(I1, gram(I1)), b.sum_over(I1, b.power_of(b.integer(I1), TWO)),
+        b.sum_over(I1, row(b.member(X, I1))), b.sum_over(I1, b.mul(b.inv(S), b.member(X, I1))),
+        b.sum_over(J, b.sum_over(Index(1, dim(J), N), b.mul(row(b.member(X, J)), b.member(X, Index(1, dim(J), N))))),
+        b.mul(b.sum_over(I1, gram(I1)), b.sum_over(I1, b.mul(gram(I1), x))),
+        b.sum_over(I1, b.scale(b.indicator(">=", I1, 2), b.scale(t, b.member(X, dim(I1) - 1)))),
+        b.sum_over(I1, b.add(b.scale(b.indicator("<", I1, N), b.mul(S, b.member(X, dim(I1) + 1))), b.member(X, I1))),
+        b.sum_over(K0, b.total(b.mul(b.member(W, K0), b.ones(SizeAt("h", dim(K0)))))),
+        b.sum_over(K0, b.add(b.norm(b.member(V, K0)), b.norm(b.member(W, K0)))),
+        b.sum_over(Index(1, TWO.rows + 1, N), b.member(X, Index(1, TWO.rows + 1, N))),
+        b.sum_over(Index(1, ONE, N - 1), b.sub(b.member(X, dim(Index(1, ONE, N - 1)) + 1), x)),
+        b.scale(b.sum_over(I1, b.fun("exp", b.mul(row(x), b.member(X, I1)))), b.sum_over(I1, b.member(X, I1))),
+    ],
+    ops.PROD: [
+        b.prod_over(I1, b.member(P, I1)), b.prod_over(I1, b.mul(S, b.member(P, I1))), b.prod_over(I1, b.integer(I1)),
+        down(lambda i: b.member(P, i)), down(lambda i: b.add(b.member(P, i), b.scale(b.integer(i), S))),
+        b.prod_over(I1, b.add(b.integer(I1), t)), b.prod_over(Index(1, ONE, N - 1), b.member(P, Index(1, ONE, N - 1))),
+        b.sum_over(J, b.prod_over(Index(1, ONE, dim(J) - 1), b.member(P, Index(1, ONE, dim(J) - 1)))),
+    ],
+    ops.INNER: [b.inner(A, C), b.inner(x, z), b.inner(R, row(x)), b.inner(A, b.mul(A, S))],
+}
+REFUSED = {ops.DIFF}
+
+
+def test_every_operator_has_a_case():
+    assert CASES.keys() | REFUSED == set(ops.all_ops())
+
+
+@pytest.mark.parametrize("op", CASES, ids=str)
+def test_the_cases_hold_the_operator(op):
+    assert any(t.op is op for term in CASES[op] for t in postorder(term))
+
+
+def shaped(array, rows, cols):
+    """An array as the user gives it: a scalar a float, a column or row as it is declared."""
+    if rows is ONE and cols is ONE:
+        return float(array[0, 0])
+    return array[:, 0] if cols is ONE else array
+
+
+def arguments(term, env, inputs=()):
+    """Keyword arguments with the values that ``env`` has."""
+    given = {}
+    for node in postorder(term, *inputs):
+        if node.op is ops.SYM:
+            given[node.attr.name] = shaped(env.symbols[node.attr], node.rows, node.cols)
+        elif node.op is ops.MEMBER:
+            family = node.attr.family
+            values = range(env.size(family.index.lo), env.size(family.index.hi) + 1)
+            members = [shaped(np.asarray(env.member(family, at)), family.rows, family.cols) for at in values]
+            given[family.name] = members if family.rows.indices else np.array(members)
+        elif isinstance(node.attr, Unknown):
+            order, function = node.attr.order, env.functions[node.attr.name]
+            prefix = ("", "d", "d2", "d3")[order]
+            given[prefix + node.attr.name] = lambda v, order=order, function=function: function(v, order)
+    given |= {atom.name: value for atom, value in env.sizes.items() if isinstance(atom, Name)}
+    for name, sizes in env.indexed.items():
+        given[name] = {at: sizes(at) for at in range(-2, 9)}
+    return given
+
+
+def compare(term, profile="distinct", seed=0, inputs=None, form="array"):
+    env = sample([term, *(inputs or [])], seed, profile=profile)
+    function = compile_numpy(term, "f", inputs, form)
+    given = arguments(term, env, inputs or ())
+    found = function(**{name: given[name] for name in function.arguments})
+    expected = evaluate(term, env)
+    if form == "array":
+        expected = shaped(expected, term.rows, term.cols)
+    if np.ndim(expected) == 0:
+        assert type(found) is float
+    else:
+        assert found.dtype == float
+    assert np.shape(found) == np.shape(expected), function.source
+    assert np.allclose(found, expected, rtol=1e-10, atol=1e-10, equal_nan=True), function.source
+    return function
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("op, at", [(op, i) for op, terms in CASES.items() for i in range(len(terms))])
+def test_against_the_oracle(op, at, profile):
+    with np.errstate(all="ignore"):
+        compare(CASES[op][at], profile, seed=at)
+        compare(CASES[op][at], profile, seed=at + 1, form="matrix2d")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function(name):
+    for argument in (variable("u", 1, 1, "positive"), variable("U", m, n), b.sub(b.fun("sigmoid", A), b.scale(t, C))):
+        with np.errstate(all="ignore"):
+            compare(b.make(ops.FUN, (argument,), name, argument.rows, argument.cols))
+
+
+def test_functions_at_zero():
+    for name in ("relu", "step", "sign", "abs", "sigmoid", "softplus"):
+        term = b.fun(name, x)
+        env_value = FUNCTIONS[name](np.array([-1e3, 0.0, 1e3]))
+        assert np.allclose(compile_numpy(term)(x=[-1e3, 0.0, 1e3]), env_value)
+
+
+# ---------------------------------------------------------------- whole functions
+
+
+def test_the_source_reads_well():
+    term = b.mul(TWO, row(A), b.sub(b.mul(A, x), y))
+    assert to_numpy(term, "gradient").split("def ")[-1] == '''\
+gradient(*, A, x, y):
+    r"""2*A'*(A*x - y)
+
+    A: (m, n)
+    x: (n,)
+    y: (m,)
+    """
+    A = np.asarray(A, dtype=float)
+    x = np.asarray(x, dtype=float).reshape(-1)
+    y = np.asarray(y, dtype=float).reshape(-1)
+    m, n = A.shape
+    _check("x", x, (n,))
+    _check("y", y, (m,))
+    return 2 * (A.T @ (A @ x - y))
+'''
+
+
+def test_it_runs_alone():
+    term = b.add(b.mul(b.commutation(m, n), b.vec(A)), b.vec(b.transpose(A)))
+    source = to_numpy(term) + "\nprint(f(A=[[1, 2], [3, 4], [5, 6]]).tolist())\n"
+    done = subprocess.run([sys.executable, "-I", "-c", source], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
+    assert "matcalc" not in source and "scipy" not in source
+
+
+def test_scipy_only_where_it_is_needed():
+    assert "scipy" in to_numpy(b.fun("erf", x))
+    assert "scipy" not in to_numpy(b.fun("exp", x))
+
+
+def test_numpy_is_imported_only_when_code_runs():
+    check = "import matcalc.output.numpy_code, sys; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_shared_parts_are_computed_once():
+    inverse = b.inv(S)
+    source = to_numpy(b.add(b.mul(inverse, x, row(x), inverse), inverse))
+    assert source.count("np.linalg.inv") == 1
+    assert "t0 = np.linalg.inv(S)  # inv(S)" in source
+
+
+def test_parts_free_of_the_index_leave_the_loop():
+    source = to_numpy(b.sum_over(I1, b.mul(b.inv(S), b.member(X, I1))))
+    assert source.index("np.linalg.inv") < source.index("for i in")
+    nested = b.sum_over(J, b.sum_over(I1, b.inner(b.mul(S, b.member(X, J)), b.member(X, I1))))
+    (product,) = [line for line in to_numpy(nested).splitlines() if "= S @" in line]
+    assert len(product) - len(product.lstrip()) == 8
+
+
+def test_one_index_in_two_sums_is_computed_in_each():
+    body = b.fun("exp", b.mul(row(x), b.member(X, I1)))
+    function = compare(b.mul(b.sum_over(I1, b.smul(body, b.member(X, I1))), row(b.sum_over(I1, b.smul(b.mul(TWO, body), z)))))
+    assert function.source.count("for i in") == 2
+
+
+@pytest.mark.parametrize("last", [0, 1, 3])
+def test_empty_ranges(last):
+    index = Index(1, ONE, dim("T") - 1)
+    total = compile_numpy(b.sum_over(index, b.member(X, index)), inputs=[x])
+    product = compile_numpy(b.prod_over(index, b.member(P, index)), inputs=[S])
+    columns = np.arange(6.0).reshape(3, 2)
+    assert np.allclose(total(X=columns, T=last + 1), columns[:last].sum(axis=0))
+    expected = np.eye(2)
+    factors = np.arange(12.0).reshape(3, 2, 2)
+    for factor in factors[:last]:
+        expected = expected @ factor
+    assert np.allclose(product(P=factors, T=last + 1), expected)
+
+
+def test_what_may_not_exist_stays_in_its_loop():
+    index = Index(1, ONE, N - 1)
+    term = b.sum_over(index, b.scale(b.integer(index), b.mul(S, b.fun("exp", b.member(X, 2)))))
+    function = compile_numpy(term)
+    assert np.array_equal(function(S=np.eye(2), X=[[1.0, 2.0]]), [0.0, 0.0])
+
+
+def test_conditions_become_if():
+    term = b.sum_over(I1, b.scale(b.indicator(">=", I1, 2), b.scale(t, b.member(X, dim(I1) - 1))))
+    source = to_numpy(term)
+    assert "if i >= 2:" in source or "if i - 2 >= 0:" in source
+    alone = b.scale(b.indicator(">=", "k", 2), b.mul(S, b.member(X, dim("k") - 1)))
+    function = compile_numpy(alone)
+    columns = np.arange(4.0).reshape(2, 2)
+    assert np.array_equal(function(S=np.eye(2), X=columns, k=1), [0.0, 0.0])
+    assert np.array_equal(function(S=np.eye(2), X=columns, k=3), columns[1])
+
+
+def test_deep_terms():
+    term = x
+    for _ in range(1500):
+        term = b.fun("tanh", b.add(term, z))
+    compare(term)
+    for _ in range(60):
+        term = b.mul(S, b.add(term, b.fun("sin", term)))
+        term = b.divide(term, b.norm(term))
+    compare(term)
+
+
+def test_many_results_share_their_work():
+    inverse = b.inv(S)
+    function = compile_numpy({"gradient": b.mul(inverse, x), "value": b.tr(inverse)})
+    assert function.source.count("np.linalg.inv") == 1
+    found = function(S=2 * np.eye(2), x=[1, 2])
+    assert found["value"] == 1.0
+    assert np.array_equal(found["gradient"], [0.5, 1.0])
+
+
+# ---------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(
+    "term, inputs, expected",
+    [
+        (b.eye(n), [A], ["A"]),
+        (b.eye(n), [A, x], ["A"]),
+        (b.eye(n), None, ["n"]),
+        (b.eye(n), [t], ["n"]),
+        (b.mul(TWO, x), [A, x], ["x"]),
+        (b.zeros(m, n), [x, y], ["x", "y"]),
+        (b.mpow(S, "k"), [S], ["S", "k"]),
+        (b.sum_over(I1, b.member(X, I1)), None, ["X"]),
+        (b.divide(x, b.integer("N")), [b.member(X, 1)], ["X", "x"]),
+        (b.fun(phi.derivative(), x), None, ["dphi", "x"]),
+        (b.scale(b.integer("m"), b.ones(SizeAt("h", dim(1)))), None, ["h", "m"]),
+        (b.ones(SizeAt("h", dim(1))), [b.member(W, 0)], ["W"]),
+        (b.add(b.num(1), b.num(1)), None, []),
+    ],
+)
+def test_arguments(term, inputs, expected):
+    function = compile_numpy(term, inputs=inputs)
+    assert list(function.arguments) == expected
+    compare(term, inputs=inputs)
+
+
+HALF = n * (n + 1) / 2
+
+
+@pytest.mark.parametrize(
+    "source, wanted", [(n - 1, n), (2 * n + 3, n), (HALF, n), (m * n, n), (n / 2, n), (n * n, n), (m + n, m)], ids=str
+)
+def test_sizes_are_solved_for(source, wanted):
+    known = b.total(y) if wanted is n else b.total(x)
+    term = b.mul(known, b.total(variable("u", source)), b.eye(wanted))
+    function = compare(term)
+    assert list(function.arguments) == sorted(["u", str(known.args[0].attr.name)])
+
+
+def test_a_family_counted_from_zero():
+    function = compile_numpy(b.integer("L"), inputs=[b.member(V, 0)])
+    assert function(v=[[1, 2], [3], [4, 5, 6]]) == 3.0
+
+
+def test_wrong_shapes_are_refused():
+    function = compile_numpy(b.had(x, z))
+    with pytest.raises(ValueError, match=r"z has the shape \(1,\), but \(3,\) is needed"):
+        function(x=[1, 2, 3], z=[1])
+    with pytest.raises(ValueError, match="S has the shape"):
+        compile_numpy(b.mul(S, x))(S=np.ones((2, 3)), x=[1, 2])
+
+
+def test_columns_may_be_given_as_matrices():
+    assert np.array_equal(compile_numpy(b.mul(TWO, x))(x=[[1], [2]]), [2.0, 4.0])
+
+
+def test_integers_are_taken_as_floats():
+    assert np.allclose(compile_numpy(b.power_of(x, b.num(-1)))(x=[1, 2]), [1, 0.5])
+    assert np.allclose(compile_numpy(b.inv(S))(S=[[2, 0], [0, 4]]), np.diag([0.5, 0.25]))
+
+
+def test_the_result_is_not_the_input():
+    given = np.ones((2, 3))
+    for term in (A, row(A)):
+        found = compile_numpy(term)(A=given)
+        found[:] = 0
+    assert given.all()
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("λ", "lambda_"), ("lambda", "lambda_"), ("Σ", "Sigma"), ("σ", "sigma"), ("x₁", "x1"), ("np", "np_"), ("t0", "t0"),
+     ("range", "range_"), ("float", "float_"), ("special", "special_"), ("x̂", "x"), ("ϕ", "phi"), ("i", "i"), ("x'", "x_prime")],
+)
+def test_names_become_ascii(name, expected):
+    u = variable(name, n)
+    family = Family("Y", I1, n, ONE)
+    shared = b.fun("erf", b.mul(S, u))
+    term = b.sum_over(I1, b.add(b.had(shared, b.member(family, I1)), shared))
+    function = compile_numpy(term, "f")
+    assert expected in function.arguments
+    env = sample(term, 0)
+    given = arguments(term, env)
+    found = function(**{k: v for k, v in given.items() if k not in ("n", "N")})
+    assert np.allclose(found, evaluate(term, env)[:, 0])
+    assert function.source.split('"""')[0].isascii()
+
+
+def test_names_that_clash():
+    one, other = variable("T", n), variable("T", n, 1, "positive")
+    function = compile_numpy(b.add(b.mul(TWO, one), other))
+    assert list(function.arguments) == ["T", "T_"]
+    size = b.scale(b.integer("T"), one)
+    assert list(compile_numpy(size).arguments) == ["T", "T_"]
+    assert np.array_equal(compile_numpy(size)(T=[1, 2], T_=3), [3, 6])
+    greek = compile_numpy(b.add(variable("σ"), variable("sigma")))
+    assert len(greek.arguments) == 2
+
+
+def test_a_hidden_variable_is_the_variable():
+    hidden = variable("S", n, n, role="hidden")
+    function = compile_numpy(b.mul(variable("S", n, n, "posdef"), hidden))
+    assert list(function.arguments) == ["S"]
+
+
+def test_a_function_named_like_a_keyword():
+    function = compile_numpy(t, "lambda")
+    assert function.name == "lambda_"
+    assert function(t=2) == 2.0
+
+
+# ---------------------------------------------------------------- the object
+
+
+def test_missing_and_unknown_arguments_are_named():
+    function = compile_numpy(b.mul(A, x), inputs=[A, x, y])
+    with pytest.raises(MatcalcError, match="missing A; unknown q"):
+        function(x=[1], q=3)
+    assert np.array_equal(function(A=[[1, 1]], x=[1, 2], y=[5]), [3.0])
+    assert compile_numpy(t, accept=["extra"])(t=1, extra=2) == 1.0
+
+
+def test_pickling_keeps_everything():
+    function = compile_numpy(b.scale(variable("λ"), A), "g", inputs=[A, x])
+    again = pickle.loads(pickle.dumps(function))
+    assert isinstance(again, GeneratedFunction)
+    assert (again.source, again.name, again.accept) == (function.source, "g", function.accept)
+    assert np.array_equal(again(A=[[1, 2]], λ=2, x=0), [[2.0, 4.0]])
+
+
+def test_source_and_documentation_are_found():
+    function = compile_numpy(b.mul(A, x))
+    assert "A: (m, n)" in (function.__doc__ or "")
+    assert "f(A, x)" in repr(function)
+    assert inspect.getsource(function._function) in function.source
+    with pytest.raises(ValueError) as raised:
+        function(A=[[1, 2]], x=[1])
+    assert "_check(" in "".join(traceback.format_tb(raised.value.__traceback__))
+
+
+def test_refusals():
+    with pytest.raises(MatcalcError, match="differential"):
+        to_numpy(b.diff(A))
+    with pytest.raises(MatcalcError, match="index"):
+        to_numpy(b.member(X, I1))
+    with pytest.raises(MatcalcError, match="no form"):
+        to_numpy(A, form="flat")
+    with pytest.raises(MatcalcError, match="besselj"):
+        to_numpy(b.fun("besselj", t))
