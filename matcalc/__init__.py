@@ -1,1 +1,91 @@
-"""matcalc: derivatives with respect to matrices, by named rules, every step checked by numbers."""
+"""matcalc: derivatives with respect to matrices, by named rules, every step checked by numbers.
+
+>>> import matcalc as mc
+>>> d = mc.derivative("norm(A*x - b)^2", "x", where="A: matrix(m,n); x: vector(n); b: vector(m)")
+>>> print(d)
+2*A'*(A*x - b)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    LimitExceeded,
+    MatcalcError,
+    NoClosedForm,
+    NotDifferentiable,
+    ParseError,
+    RuleError,
+    ShapeError,
+    UnknownName,
+)
+
+if TYPE_CHECKING:
+    from .interface.derivative import Derivative
+    from .interface.expr import Expr
+    from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
+    from .interface.library import derivative, equal, hessian, parse, solve
+    from .interface.session import Session
+    from .interface.sympy_bridge import from_sympy, to_sympy
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Derivative": "derivative",
+    "Expr": "expr",
+    "Session": "session",
+    **dict.fromkeys(("derivative", "equal", "hessian", "parse", "solve"), "library"),
+    **dict.fromkeys(
+        ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"), "functions"
+    ),
+    **dict.fromkeys(("from_sympy", "to_sympy"), "sympy_bridge"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'matcalc' has no attribute {name!r}")
+    value = getattr(import_module(f".interface.{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "Derivative",
+    "Expr",
+    "LimitExceeded",
+    "MatcalcError",
+    "NoClosedForm",
+    "NotDifferentiable",
+    "ParseError",
+    "RuleError",
+    "Session",
+    "ShapeError",
+    "UnknownName",
+    "derivative",
+    "det",
+    "diag",
+    "equal",
+    "from_sympy",
+    "hadamard",
+    "hessian",
+    "inv",
+    "kron",
+    "logdet",
+    "matrix",
+    "norm",
+    "parse",
+    "scalar",
+    "solve",
+    "to_sympy",
+    "tr",
+    "vec",
+    "vector",
+]

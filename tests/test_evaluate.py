@@ -80,8 +80,7 @@ BY_HAND = {
 def test_by_hand(name):
     term, definition = BY_HAND[name]
     env = sample(term, 3)
-    given = {k: v for k, v in symbols_of(term, env).items()}
-    assert np.allclose(evaluate(term, env), definition(**given), rtol=1e-12)
+    assert np.allclose(evaluate(term, env), definition(**symbols_of(term, env)), rtol=1e-12)
 
 
 SIZED = {
@@ -312,6 +311,7 @@ def test_huge_numbers_do_not_overflow():
         (b.inv(S), Env({Name("n"): 2}, symbols={S.attr: np.zeros((2, 2))}), MatcalcError, "singular"),
         (b.entry(A, 3, 1), Env({Name("m"): 2, Name("n"): 2}, symbols={A.attr: np.eye(2)}), ShapeError, "3, 1"),
         (b.basis(0, n), Env({Name("n"): 2}), ShapeError, "column 0"),
+        (b.member(X, I1), Env({Name("n"): 2}), ShapeError, "outside its sum"),
         (b.eye(n / 2), Env({Name("n"): 3}), ShapeError, "3/2"),
     ],
 )
@@ -346,12 +346,14 @@ def test_facts_are_honoured(fact, profile):
         assert KINDS[fact](value(term, sample(term, seed, profile=profile)))
 
 
-@pytest.mark.parametrize("facts", [("diagonal", "positive"), ("posdef", "diagonal"), ("lower", "posdet"), ("orthogonal", "posdet")])
+@pytest.mark.parametrize(
+    "facts", [("diagonal", "positive"), ("posdef", "diagonal"), ("lower", "posdet"), ("orthogonal", "posdet")]
+)
 def test_facts_together(facts):
     term = variable("M", n, n, *facts)
     for seed in range(10):
         found = value(term, sample(term, seed))
-        assert all(KINDS[f](found) or f == "positive" and (np.diag(found) > 0).all() for f in facts)
+        assert all(KINDS[f](found) or (f == "positive" and (np.diag(found) > 0).all()) for f in facts)
 
 
 def test_facts_that_contradict_are_refused():
@@ -427,3 +429,12 @@ def test_random_functions_have_their_derivatives():
 def test_no_sizes_fit():
     with pytest.raises(ShapeError, match="no sizes"):
         sample(variable("v", n - 1), 0, profile="ones")
+
+
+def test_indices_bound_outside_get_values():
+    inner = Index(1, dim(Index(2, ONE, N)), N)
+    term = b.scale(b.integer(inner), b.member(X, inner))
+    for seed in range(10):
+        env = sample(term, seed)
+        assert 1 <= env.sizes[Index(2, ONE, N)] <= env.sizes[inner] <= env.sizes[Name("N")]
+        assert np.isfinite(value(term, env)).all()

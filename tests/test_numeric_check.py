@@ -46,7 +46,11 @@ GRADIENTS = {
     "logdet": (b.logdet(S), S, b.inv(S)),
     "det": (b.det(X), X, b.scale(b.det(X), b.transpose(b.inv(X)))),
     "log needs positive entries": (b.total(b.fun("log", x)), x, b.power_of(x, b.num(-1))),
-    "asin needs small entries": (b.total(b.fun("asin", x)), x, b.power_of(b.sub(b.ones(n), b.power_of(x, TWO)), b.num(Fraction(-1, 2)))),
+    "asin needs small entries": (
+        b.total(b.fun("asin", x)),
+        x,
+        b.power_of(b.sub(b.ones(n), b.power_of(x, TWO)), b.num(Fraction(-1, 2))),
+    ),
     "relu": (b.total(b.fun("relu", x)), x, b.fun("step", x)),
     "digamma": (b.total(b.fun("digamma", x)), x, b.fun("trigamma", x)),
     "unknown": (b.total(b.fun(Unknown("phi", 0), x)), x, b.fun(Unknown("phi", 1), x)),
@@ -196,6 +200,11 @@ STEPS = {
         b.mul(TWO, b.sum_over(I1, b.inner(b.member(Z, I1), d(b.member(Z, I1))))),
     ),
 }
+
+STEPS["inside a sum"] = (
+    d(b.inner(b.member(Z, I1), b.member(Z, I1))),
+    b.mul(TWO, b.inner(b.member(Z, I1), d(b.member(Z, I1)))),
+)
 
 
 @pytest.mark.parametrize("profile", ["distinct", "ones", "mixed"])

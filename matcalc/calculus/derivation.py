@@ -18,7 +18,7 @@ from ..terms import build, ops
 from ..terms.dims import Index
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .derive import derivative, gradient, inside, jacobian, read_vec, targets_of
+from .derive import derivative, gradient, inside, read_vec, targets_of
 from .present import present
 from .reverse import at_member, sum_out
 from .system import Condition, System
@@ -61,26 +61,28 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     """
     if size(term) > MAX_NODES:
         raise LimitExceeded(f"a derivation of more than {MAX_NODES} nodes would not be readable")
-    scalar = term.is_scalar and form != "jacobian"
     where = variable(system, term, wrt)
     line = _Line(inside(system, where), where.enter(term))
     line.simplify()
-    if route == "vec" or not scalar:
+    as_gradient = term.is_scalar and form != "jacobian"
+    if route == "vec" or not term.is_scalar:
         _by_vec(line, where)
-        wanted = jacobian(system, term, wrt).term if not term.is_scalar else derivative(system, term, wrt).term
-        if scalar:
-            wanted = gradient(system, term, wrt).term
+        if as_gradient:
+            line.to("read inside the vec", read_vec(line.term, where.target), kind=IDENTIFY)
     else:
         _by_inner_products(line, where)
-        wanted = gradient(system, term, wrt).term
+        if not as_gradient:
+            line.to("as a row", line.system.simplify(build.transpose(build.vec(line.term))), kind=IDENTIFY)
+    line.simplify()
     line.present()
     back = where.leave(line.term)
     line.system = system
     if back is not line.term:
-        line.to("structure", back)
+        line.to("use the structure", back)
         line.simplify()
         line.present()
-    line.to("rearrange", wanted)
+    wanted = gradient(system, term, wrt) if as_gradient else derivative(system, term, wrt)
+    line.to("rearrange", wanted.term)
     return joined(line.steps)
 
 
@@ -183,7 +185,6 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
 def _by_vec(line: _Line, where: Variable) -> None:
     targets = set(targets_of(line.term, where))
     rows = line.term.rows * line.term.cols
-    scalar = line.term.is_scalar
     _differentiate(line, targets)
     if not line.term.has_diff:
         line.to("d-constant", build.zeros(rows, where.target.rows * where.target.cols), kind=IDENTIFY)
@@ -199,6 +200,3 @@ def _by_vec(line: _Line, where: Variable) -> None:
     variable_vec = build.vec(build.diff(where.target))
     line.to("gather", build.mul(total, variable_vec))
     line.to("identify", total, kind=IDENTIFY)
-    line.simplify()
-    if scalar:
-        line.to("read-vec", read_vec(line.term, where.target), kind=IDENTIFY)

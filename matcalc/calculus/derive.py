@@ -115,3 +115,33 @@ def read_vec(row: Term, target: Term) -> Term:
     if column.op is ops.VEC and column.args[0].shape == target.shape:
         return column.args[0]
     return build.unvec(column, target.rows, target.cols)
+
+
+def differential(system: System, term: Term) -> Term:
+    """The total differential d(F): every variable and every member of a family varies."""
+    term = system.simplify(term)
+    order = postorder(term)
+    varies = {t for t in order if t.op in (ops.SYM, ops.MEMBER)}
+    made: dict[Term, Term] = {t: build.diff(t) for t in varies}
+    for node in order:
+        if node in made or not any(a in varies for a in node.args):
+            continue
+        varies.add(node)
+        local = system.local_differential(node, (a for a in node.args if a in varies))
+        made[node] = _with_differentials(build.add(*local.pieces), made)
+    if term not in varies:
+        return build.zeros(term.rows, term.cols)
+    return present(system, system.simplify(made[term]))
+
+
+def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
+    """A local differential with the differentials of the arguments put in."""
+    replaced: dict[Term, Term] = {}
+    for node in postorder(local):
+        if node.op is ops.DIFF and node.args[0] in made:
+            replaced[node] = made[node.args[0]]
+        elif not node.has_diff:
+            replaced[node] = node
+        else:
+            replaced[node] = build.with_args(node, tuple(replaced[a] for a in node.args))
+    return replaced[local]

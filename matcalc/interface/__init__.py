@@ -1,0 +1,1 @@
+"""What people and programs call: expressions, derivatives, sessions, the command."""

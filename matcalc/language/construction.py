@@ -11,7 +11,8 @@ from ..terms.dims import Dim, Index, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from .functions import Function
-from .inference import SUPERSCRIPTS, Bound, Frame, Inference, arguments, is_zero
+from .inference import SUPERSCRIPTS, Inference, arguments, is_zero
+from .meanings import Bound, Frame
 from .names import ascii_name
 from .scope import Operation, read_number
 from .shapes import Shape
@@ -111,17 +112,14 @@ class Construction:
         return build.add(*terms)
 
     def _product(self, node: Node, frame: Frame) -> Task[Term]:
-        waiting: list[Term] = [(yield self.term(node.parts[0], frame))]
+        first: Term = yield self.term(node.parts[0], frame)
+        factors = _Factors(first)
         for operator, part in zip(node.ops, node.parts[1:], strict=True):
             term: Term = yield self.term(part, frame)
-            if operator == "SLASH" or operator == "DOTSLASH":
+            if operator.endswith("SLASH"):
                 term = _power_of(term, build.MINUS_ONE_NUM)
-            if term.is_scalar and waiting[-1].is_scalar:
-                waiting.append(term)
-                continue
-            left = waiting[0] if len(waiting) == 1 else build.times(*waiting)
-            waiting = [build.had(left, term) if operator.startswith("DOT") else build.mul(left, term)]
-        return waiting[0] if len(waiting) == 1 else build.times(*waiting)
+            factors.append(term, operator.startswith("DOT"))
+        return factors.product()
 
     def _kron(self, node: Node, frame: Frame) -> Task[Term]:
         factors: list[Term] = []
@@ -169,10 +167,10 @@ class Construction:
             result: Term = yield _CALLS[how](self, node, frame)
             return result
         if node in frame.calls:
-            result: Term = yield self._expand(node, frame)
+            result = yield self._expand(node, frame)
             return result
         if isinstance(how, Function):
-            result: Term = yield self._apply(node, how, frame)
+            result = yield self._apply(node, how, frame)
             return result
         terms: list[Term] = []
         for arg in arguments(node):
@@ -228,6 +226,34 @@ class Construction:
     def _rows(self, node: Node, frame: Frame) -> Task[Term]:
         return build.integer(self._dims(node, frame)[0])
         yield
+
+
+class _Factors:
+    """A product read from the left; runs of scalars and of ``.*`` are multiplied at once."""
+
+    def __init__(self, first: Term) -> None:
+        self.run = [first]
+        self.scalars = first.is_scalar
+        self.dotted = False
+
+    def append(self, term: Term, dotted: bool) -> None:
+        """One more factor on the right."""
+        together = (term.is_scalar or dotted) if self.scalars else (self.dotted and dotted)
+        if together:
+            self.run.append(term)
+            self.dotted = self.dotted or dotted
+            self.scalars = self.scalars and term.is_scalar
+            return
+        left = self.product()
+        self.run = [left, term] if dotted else [build.mul(left, term)]
+        self.dotted = dotted
+        self.scalars = all(factor.is_scalar for factor in self.run)
+
+    def product(self) -> Term:
+        """The product of what was read so far."""
+        if len(self.run) == 1:
+            return self.run[0]
+        return build.had(*self.run) if self.dotted else build.times(*self.run)
 
 
 def _power_of(base: Term, exponent: Term) -> Term:

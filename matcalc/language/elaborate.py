@@ -17,7 +17,8 @@ from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from .construction import Construction
-from .inference import Inference, Local, NeedsIntegerError, default_kinds
+from .inference import Inference
+from .meanings import Local, NeedsIntegerError, default_kinds
 from .names import ascii_name
 from .parser import parse_syntax
 from .scope import SQUARE_FACTS, Scope
@@ -26,6 +27,9 @@ from .syntax import Node, run, walk
 
 MAX_WORK = 1_000_000
 """Nodes visited while searching for the shapes of undeclared names."""
+
+COUNTS = {"N"}
+"""Undeclared names that are taken for numbers rather than for matrices that only scale."""
 
 SIZE_NAMES = ("n", "m", "p", "q", "r", "s", "l", "k")
 
@@ -77,6 +81,7 @@ class Elaboration:
         self.assumed: dict[str, str] = {}
         self.variables: dict[str, Symbol | Family] = {}
         self._goals: list[Goal] = []
+        self._nodes: list[Node] = []
         self._kinds: dict[str, str] = {}
         self._integers: set[str] = set()
         self.state = Inference(self.scope, self.text, patterns, self._kinds, self._integers)
@@ -89,6 +94,7 @@ class Elaboration:
         def goal(state: Inference) -> None:
             run(state.shape(node, state.root))
 
+        self._nodes.append(node)
         self._pursue(goal)
         return ShapeVar(self, node)
 
@@ -102,6 +108,7 @@ class Elaboration:
             for side in {"scalar": shape, "vector": shape[1:]}.get(fact, ()):
                 state.equal(side, ONE, lambda: _not_a(fact, state, node, shape))
 
+        self._nodes.append(node)
         self._pursue(goal)
         return ShapeVar(self, node)
 
@@ -132,56 +139,33 @@ class Elaboration:
     # ------------------------------------------------------------ the search
 
     def _search(self, failed: ShapeError | None) -> None:
-        """Try other kinds for undeclared names, few changes first; keep the first attempt that fits.
-
-        An attempt that failed rules out all that agree with it on the names it had met by then.
-        """
-        best, furthest = failed, self.state.visited
-        excluded = [] if failed is None else [self._choices()]
-        seen = dict.fromkeys(_undeclared(self.state))
-        budget = MAX_WORK
-        again = True
-        while again:
-            again = False
-            for kinds in _assignments({name: default_kinds(name) for name in seen if name not in self._integers}):
-                if any(choice.items() <= kinds.items() for choice in excluded):
-                    budget -= 10
-                    continue
-                if budget <= 0:
-                    break
-                self._kinds = kinds
-                try:
-                    self._attempt()
-                    return
-                except NeedsIntegerError as need:
-                    self._integers.add(need.name)
-                    excluded.clear()
-                    again = True
-                except ShapeError as error:
-                    if best is None or self.state.visited > furthest:
-                        best, furthest = error, self.state.visited
-                    excluded.append(self._choices())
-                budget -= self.state.visited
-                new = [name for name in _undeclared(self.state) if name not in seen]
-                if new or again:
-                    seen.update(dict.fromkeys(new))
-                    again = True
-                    break
-        raise best or LimitExceeded("no shapes were found for the undeclared names; declare some of them")
+        """Try other kinds for undeclared names, few changes first; keep the first attempt that fits."""
+        search = _Search(failed, self.state.visited)
+        if failed is not None:
+            search.rule_out(self.state)
+        for kinds in search.candidates(self.state, self._integers):
+            self._kinds = kinds
+            try:
+                self._attempt()
+                return
+            except NeedsIntegerError as need:
+                self._integers.add(need.name)
+                search.restart(self.state)
+            except ShapeError as error:
+                search.learn(self.state, kinds, error)
+        raise search.error or LimitExceeded("no shapes were found for the undeclared names; declare some of them")
 
     def _attempt(self) -> None:
         self.state = Inference(self.scope, self.text, self.patterns, self._kinds, self._integers)
         for goal in self._goals:
             goal(self.state)
 
-    def _choices(self) -> dict[str, str]:
-        """The kinds that the last attempt relied on before it failed."""
-        return {name: self.state.locals[name].kind for name in _undeclared(self.state)}
-
     # ------------------------------------------------------------ settling
 
     def settle(self) -> None:
         """Choose what is still open, name the unknown sizes, record what was assumed."""
+        if not self.patterns:
+            self._count()
         state = self.state
         if state.sizes.waiting:
             raise state.sizes.waiting[0][2]
@@ -193,6 +177,22 @@ class Elaboration:
             self.variables[name] = self._variable(local)
         if not self.patterns:
             self._commit()
+
+    def _count(self) -> None:
+        """A customary count such as N is a scalar when nothing else has to do with its sizes."""
+        for name in COUNTS & set(_undeclared(self.state)):
+            sizes = self.state.sizes
+            local = self.state.locals[name]
+            own = set(sizes.open_holes(local.shape))
+            others = [d for other in self.state.locals.values() if other is not local for d in other.shape]
+            if not own or own & set(sizes.open_holes(others)):
+                continue
+            kept = self.state
+            self._kinds = {**self._kinds, **{n: kept.locals[n].kind for n in _undeclared(kept)}, name: "scalar"}
+            try:
+                self._attempt()
+            except (ShapeError, NeedsIntegerError):
+                self.state = kept
 
     def _name_patterns(self) -> None:
         sizes = self.state.sizes
@@ -214,19 +214,14 @@ class Elaboration:
 
     def _taken(self) -> set[str]:
         names = self.scope.known() | self._integers
-        for goal_node in self._roots():
-            for node in walk(goal_node):
+        for root in self._nodes:
+            for node in walk(root):
                 if node.kind in ("name", "call", "primed"):
                     names.add(ascii_name(str(node.parts[0]).rstrip("'")))
         for symbol in self.scope.symbols.values():
             for side in (symbol.rows, symbol.cols):
                 names |= {a.name for a in side.atoms() if isinstance(a, Name)}
         return names
-
-    def _roots(self) -> list[Node]:
-        shapes = self.state.root.shapes
-        inside = {part for node in shapes for part in node.nodes()}
-        return [node for node in shapes if node not in inside]
 
     def _variable(self, local: Local) -> Symbol | Family:
         rows, cols = self.state.sizes.shape(local.shape)
@@ -270,6 +265,82 @@ class Elaboration:
         """Ranges and names of the bound indices, for printing."""
         resolve = self.state.sizes.resolve
         return [(resolve(index.lo), resolve(index.hi), name) for index, name in self.state.index_names]
+
+
+class _Search:
+    """Which kinds of undeclared names to try next.
+
+    First all choices with few changes; an attempt that failed rules out all that agree with it on
+    the names it had met by then.  Then, for long texts, from the attempt that came furthest, one
+    change after the other as long as each comes further.
+    """
+
+    def __init__(self, error: ShapeError | None, visited: int) -> None:
+        self.error = error
+        self.furthest = visited
+        self.best: dict[str, str] = {}
+        self.excluded: list[dict[str, str]] = []
+        self.names: dict[str, None] = {}
+        self.budget = MAX_WORK
+        self.restarted = False
+
+    def rule_out(self, state: Inference) -> None:
+        """The attempt failed on the kinds that it had met."""
+        names = _undeclared(state)
+        self.names.update(dict.fromkeys(names))
+        self.excluded.append({name: state.locals[name].kind for name in names})
+
+    def learn(self, state: Inference, kinds: dict[str, str], error: ShapeError) -> None:
+        """An attempt failed."""
+        self.budget -= state.visited
+        self.restarted = any(name not in self.names for name in _undeclared(state))
+        self.rule_out(state)
+        if self.error is None or state.visited > self.furthest:
+            self.error, self.furthest, self.best = error, state.visited, kinds
+
+    def restart(self, state: Inference) -> None:
+        """A name turned out to be an integer: what failed before may fit now."""
+        self.names.update(dict.fromkeys(_undeclared(state)))
+        self.excluded.clear()
+        self.restarted = True
+
+    def candidates(self, state: Inference, integers: set[str]) -> Iterator[dict[str, str]]:
+        """The choices to try, until the budget is spent."""
+        self.names.update(dict.fromkeys(_undeclared(state)))
+        while True:
+            self.restarted = False
+            for kinds in _assignments(self._alternatives(integers)):
+                if self.budget <= MAX_WORK // 2 or self.restarted:
+                    break
+                if self._open(kinds):
+                    yield kinds
+            if not self.restarted:
+                break
+        while self.budget > 0:
+            before = self.furthest
+            for kinds in self._neighbours(integers):
+                if self.furthest > before or self.budget <= 0:
+                    break
+                if self._open(kinds):
+                    yield kinds
+            if self.furthest == before:
+                return
+
+    def _alternatives(self, integers: set[str]) -> dict[str, tuple[str, ...]]:
+        return {name: default_kinds(name) for name in self.names if name not in integers}
+
+    def _open(self, kinds: dict[str, str]) -> bool:
+        self.budget -= 10
+        return not any(choice.items() <= kinds.items() for choice in reversed(self.excluded))
+
+    def _neighbours(self, integers: set[str]) -> Iterator[dict[str, str]]:
+        """One change of the attempt that came furthest, the names met last before others."""
+        alternatives = self._alternatives(integers)
+        base = {name: self.best.get(name, kinds[0]) for name, kinds in alternatives.items()}
+        for name in reversed(list(alternatives)):
+            for kind in alternatives[name]:
+                if kind != base[name]:
+                    yield {**base, name: kind}
 
 
 def _undeclared(state: Inference) -> list[str]:

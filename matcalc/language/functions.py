@@ -177,6 +177,6 @@ NOT_YET: Mapping[str, str] = {
         ).split(),
         "function",
     ),
-    **dict.fromkeys(("D", "grad", "hess", "d", "solve", "extremum", "simplify", "expand", "factor", "steps"), "operation"),
+    **dict.fromkeys("D grad hess d solve extremum simplify expand factor steps".split(), "operation"),  # noqa: SIM905
 }
 """Names of the contract that have no term yet, or that only a session with a calculus knows."""

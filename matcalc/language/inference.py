@@ -7,112 +7,22 @@ does not fit ends the attempt.  The search over kinds is in :mod:`matcalc.langua
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, NamedTuple
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
-from ..terms.dims import MINUS_ONE, ONE, Dim, Index, Name, dim, known_nonnegative, substitute
-from ..terms.symbols import Family, Symbol, Unknown
-from ..terms.term import Term
+from ..terms.dims import MINUS_ONE, ONE, Atom, Dim, Index, Name, dim, format_dim, known_nonnegative
+from ..terms.symbols import Family, Unknown
 from .functions import FUNCTIONS, NOT_YET, RULE_FUNCTIONS, SPECIAL, Function
-from .names import GREEK_NAMES, SMALL_GREEK, ascii_name
-from .scope import KINDS, Definition, Open, Operation, Scope, size_task, unknown
-from .shapes import SCALAR, MisfitError, Shape, Sizes
+from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter
+from .names import ascii_name
+from .scope import Definition, Operation, Scope, size_task, unknown
+from .shapes import SCALAR, MisfitError, Shape
 from .syntax import Node, Task, run
 
 MAX_FRAMES = 20_000
 MAX_NESTING = 200
-SHOWN = 60
-"""Longer sub-expressions are cut in messages."""
 
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-class NeedsIntegerError(Exception):
-    """A name that was read as a variable has to be an integer."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-@dataclass(eq=False)
-class Local:
-    """A variable of this inference: undeclared, declared without sizes, or a pattern."""
-
-    name: str
-    kind: str
-    shape: Shape
-    facts: frozenset[str]
-    role: str
-    indexed: bool
-    declared: bool
-
-
-@dataclass(eq=False)
-class Parameter:
-    """What a parameter of a function stands for in one call."""
-
-    node: Node
-    frame: Frame
-    shape: Shape
-    term: Term | None = None
-
-
-class Bound(NamedTuple):
-    """The range of one sum or product."""
-
-    over: Index
-    step: int
-
-
-@dataclass(eq=False)
-class Frame:
-    """One text being read: the expression itself, or the body of a function in one call."""
-
-    scope: Scope
-    text: str
-    depth: int = 0
-    parameters: dict[str, Parameter] = field(default_factory=dict)
-    bound: dict[str, Dim] = field(default_factory=dict)
-    shapes: dict[Node, Shape] = field(default_factory=dict)
-    dims: dict[Node, list[Dim]] = field(default_factory=dict)
-    ranges: dict[Node, Bound] = field(default_factory=dict)
-    calls: dict[Node, Frame] = field(default_factory=dict)
-    how: dict[Node, Any] = field(default_factory=dict)
-
-    def source(self, node: Node) -> str:
-        """The text of a node, cut when it is long."""
-        return self.between(node, node)
-
-    def between(self, first: Node, last: Node) -> str:
-        """The text from one node to another."""
-        text = " ".join(self.text[first.start : last.end].split())
-        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
-class Meaning(NamedTuple):
-    """What a name means.
-
-    ``kind`` is ``integer`` (a Dim), ``symbol``, ``family``, ``term``, ``local``, ``body`` (an indexed
-    pattern), ``parameter``, ``diff`` (of another meaning) or ``pi``.
-    """
-
-    kind: str
-    value: Any
-
-
-def default_kinds(name: str) -> tuple[str, ...]:
-    """What an undeclared name may be, most likely first."""
-    stem = name.rstrip("0123456789_") if name not in GREEK_NAMES else name
-    stem = stem.split("_")[0]
-    if stem in SMALL_GREEK:
-        return ("scalar", "vector")
-    if name[0].isupper():
-        return ("matrix", "vector", "scalar")
-    return ("vector", "scalar")
 
 
 def is_zero(node: Node) -> bool:
@@ -122,106 +32,16 @@ def is_zero(node: Node) -> bool:
     return node.kind == "number" and float(str(node.parts[0])) == 0
 
 
-class Inference:
+class Inference(Names):
     """One attempt to give every node a shape."""
 
     def __init__(self, scope: Scope, text: str, patterns: bool, kinds: Mapping[str, str], integers: set[str]) -> None:
-        self.root = Frame(scope, text)
-        self.patterns = patterns
-        self.kinds = kinds
-        self.integers = integers
-        self.sizes = Sizes()
-        self.locals: dict[str, Local] = {}
-        self.pattern_integers: dict[str, Dim] = {}
+        super().__init__(scope, text, patterns, kinds, integers)
         self.index_names: list[tuple[Index, str]] = []
         self.notes: list[str] = []
         self.transposed = False
         self.frames = 0
         self.visited = 0
-
-    # ------------------------------------------------------------ names
-
-    def meaning(self, name: str, frame: Frame, node: Node) -> Meaning:
-        """What a name stands for in value position."""
-        found = self._found(name, frame)
-        if found is not None:
-            return found
-        if name == "pi":
-            return Meaning("pi", build.PI)
-        if self.patterns:
-            return self._pattern_name(name, frame, node)
-        if name in FUNCTIONS or name in ("prod", "ind"):
-            raise ShapeError(f"{name} is a function: write {name}(...)").locate(frame.text, node.start, node.end)
-        return Meaning("local", self._undeclared(name))
-
-    def _found(self, name: str, frame: Frame) -> Meaning | None:
-        if name in frame.bound:
-            return Meaning("integer", frame.bound[name])
-        if name in frame.parameters:
-            return Meaning("parameter", frame.parameters[name])
-        settled = name in frame.scope.opened and name in self.root.scope.symbols  # since the function was defined
-        found = None if settled else self._in_scope(name, frame.scope)
-        if found is None and frame is not self.root:
-            found = self._in_scope(name, self.root.scope)
-        if found is None and name in self.locals:
-            return Meaning("local", self.locals[name])
-        return found
-
-    def _in_scope(self, name: str, scope: Scope) -> Meaning | None:
-        symbol = scope.symbols.get(name)
-        if symbol is not None:
-            return Meaning("symbol" if isinstance(symbol, Symbol) else "family", symbol)
-        if name in scope.definitions:
-            return Meaning("term", scope.definitions[name])
-        if name in scope.opened:
-            local = self._open(scope.opened[name])
-            return Meaning("body" if local.indexed else "local", local)
-        if name in scope.integers or name in self.integers:
-            return Meaning("integer", self._integer(name))
-        return None
-
-    def _integer(self, name: str) -> Dim:
-        if not self.patterns:
-            return dim(name)
-        if name not in self.pattern_integers:
-            self.pattern_integers[name] = self.sizes.fresh(name, whole=True)
-        return self.pattern_integers[name]
-
-    def _pattern_name(self, name: str, frame: Frame, node: Node) -> Meaning:
-        if name.startswith("d") and len(name) > 1:
-            base = self._found(name[1:], frame)
-            if base is not None and base.kind in ("local", "symbol"):
-                return Meaning("diff", base)
-        raise unknown(name, frame.scope.known(), hint="a rule declares its variables with let or for").locate(
-            frame.text, node.start, node.end
-        )
-
-    def _open(self, declared: Open) -> Local:
-        local = self.locals.get(declared.name)
-        if local is None:
-            given = [self._pattern_size(d) for d in declared.given]
-            kind = next(word for word, k in KINDS.items() if k == declared.kind)
-            shape = declared.kind.shape(given, partial(self._fresh, declared))
-            local = Local(declared.name, kind, shape, declared.kind.facts, declared.role, declared.indexed, True)
-            self.locals[declared.name] = local
-        return local
-
-    def _fresh(self, declared: Open, letter: str) -> Dim:
-        """An open size of a declared variable; those of patterns are called ``A.r`` and ``A.c``."""
-        if declared.role != "pattern":
-            return self.sizes.fresh(wide=True)
-        return self.sizes.fresh(f"{declared.name}.{'r' if declared.kind.pattern[0] == letter else 'c'}")
-
-    def _pattern_size(self, d: Dim) -> Dim:
-        if not self.patterns:
-            return d
-        return substitute(d, {a: self._integer(a.name) for a in d.atoms() if isinstance(a, Name)})
-
-    def _undeclared(self, name: str) -> Local:
-        kind = self.kinds.get(name) or default_kinds(name)[0]
-        shape = KINDS[kind].shape([], lambda _: self.sizes.fresh(wide=True))
-        self.locals[name] = Local(name, kind, shape, frozenset(), "variable", False, False)
-        return self.locals[name]
 
     # ------------------------------------------------------------ integers
 
@@ -245,7 +65,7 @@ class Inference:
             return run(self.integer(parameter.node, parameter.frame))
         for scope in (frame.scope, self.root.scope):
             if name in scope.integers:
-                return self._integer(name)
+                return self.known_integer(name)
             value = build.as_dim(scope.definitions[name]) if name in scope.definitions else None
             if value is not None:
                 return value
@@ -257,7 +77,7 @@ class Inference:
             self.integers.add(name)
             if name in self.locals or (name == "T" and self.transposed):
                 raise NeedsIntegerError(name)
-        return self._integer(name)
+        return self.known_integer(name)
 
     def _integer_call(self, node: Node, frame: Frame) -> Task[Dim]:
         word = str(node.parts[0]) if node.kind == "call" else ""
@@ -361,8 +181,14 @@ class Inference:
         return self.sizes.resolve(shape[0])
 
     def shown(self, shape: Shape) -> str:
-        """A shape in a message."""
-        return build.show_shape(*self.sizes.shape(shape))
+        """A shape in a message, with the names that the reader knows."""
+        names: dict[Atom, str] = dict(self.index_names)
+        for hole, label in self.sizes.labels.items():
+            names[hole] = label
+        rows, cols = self.sizes.shape(shape)
+        sides = [format_dim(d, names) for d in (rows, cols)]
+        text = "×".join(f"({side})" if len(d.terms) > 1 else side for side, d in zip(sides, (rows, cols), strict=True))
+        return text + " (a scalar)" if rows is ONE and cols is ONE else text
 
     def _power(self, node: Node, frame: Frame) -> Task[Shape]:
         base, operator, exponent = node.parts
@@ -397,7 +223,7 @@ class Inference:
         core = exponent.nodes()[0] if negative else exponent
         if core.kind != "name" or str(core.parts[0]) != "T":
             return None
-        if self._found("T", frame) is not None:
+        if self.found("T", frame) is not None:
             note = "^T is read as a power, because T is declared or used as an integer; the transpose is A'"
             if note not in self.notes:
                 self.notes.append(note)
@@ -533,7 +359,7 @@ class Inference:
                 )
         if base.kind == "name":
             name = ascii_name(str(base.parts[0]))
-            if name in frame.scope.size_lists and self._found(name, frame) is None:
+            if name in frame.scope.size_lists and self.found(name, frame) is None:
                 frame.how[node] = "size"
                 frame.dims[node] = [(yield self.integer(node, frame))]
                 return SCALAR
@@ -626,7 +452,7 @@ class Inference:
     def _no_primed(self, name: str, frame: Frame) -> MatcalcError:
         if name in FUNCTIONS or name in frame.scope.functions:
             return MatcalcError(f"{name}' is only written of unknown functions", hint=f"write D({name}(x), x)")
-        if self._found(name, frame) is not None:
+        if self.found(name, frame) is not None:
             return ParseError(f"{name} is not a function", hint=f"a product is written with *: {name}'*(...)")
         return unknown(name, self._callables(frame), "function", f"an unknown function is declared: {name}: function")
 
@@ -652,27 +478,27 @@ class Inference:
             return result
         definition = frame.scope.functions.get(name) or self.root.scope.functions.get(name)
         if definition is not None:
-            result: Shape = yield self._expand(node, definition, args, frame)
+            result = yield self._expand(node, definition, args, frame)
             return result
         special = _SPECIAL.get(name)
         if special is not None and (name != "sum" or any(a.kind == "range" for a in args)):
-            result: Shape = yield special(self, node, frame)
+            result = yield special(self, node, frame)
             return result
         operation = frame.scope.operations.get(name) or self.root.scope.operations.get(name)
         if operation is not None:
-            result: Shape = yield self._operate(node, operation, args, frame)
+            result = yield self._operate(node, operation, args, frame)
             return result
         function = (RULE_FUNCTIONS.get(name) if self.patterns else None) or FUNCTIONS.get(name)
         if function is None:
             raise self._no_function(name, frame, node)
-        result: Shape = yield self._apply(node, function, args, frame)
+        result = yield self._apply(node, function, args, frame)
         return result
 
     def _no_function(self, name: str, frame: Frame, node: Node) -> MatcalcError:
         end = node.start + len(str(node.parts[0]))
         if name in NOT_YET:
             error = MatcalcError(f"the {NOT_YET[name]} {name} is not available yet")
-        elif self._found(name, frame) is not None:
+        elif self.found(name, frame) is not None:
             error = ParseError(f"{name} is not a function", hint=f"a product is written with *: {name}*(...)")
         else:
             hint = f"an unknown function is declared: {name}: function"
@@ -698,7 +524,7 @@ class Inference:
     def _operate(self, node: Node, operation: Operation, args: list[Node], frame: Frame) -> Task[Shape]:
         shapes: list[Shape] = []
         for arg in args:
-            meaning = self._found(ascii_name(str(arg.parts[0])), frame) if arg.kind == "name" else None
+            meaning = self.found(ascii_name(str(arg.parts[0])), frame) if arg.kind == "name" else None
             if meaning is not None and meaning.kind == "family":
                 family: Family = meaning.value
                 frame.how[arg] = "family"
@@ -757,7 +583,7 @@ class Inference:
             else:
                 frame.bound[name] = before
         if product:
-            self._square(shape, bodies[0], frame, "an ordered product")
+            self._square(shape, bodies[0], frame, "so far, an ordered product")
         return shape
 
     def _direction(self, low: Dim, high: Dim, node: Node, frame: Frame) -> int:

@@ -141,7 +141,7 @@ def size_task(
         result: Dim = yield reader(node, text, name, call)
         return result
     if call is not None:
-        result: Dim = yield call(node)
+        result = yield call(node)
         return result
     raise _no_size(node, text)
 
@@ -335,6 +335,9 @@ class Scope:
             raise ShapeError("the members of a family need their sizes").locate(text, type_.start, type_.end)
         rows, cols = kind.shape(given, _never)
         self._forget(name)
+        count = (hi - lo + 1).atom
+        if isinstance(count, Name):  # a family has members
+            self.sizes.add(count.name)
         self.symbols[name] = Family(name, index, rows, cols, kind.facts)
 
     def _type(self, node: Node, text: str, indices: Mapping[str, Dim]) -> tuple[Kind, list[Dim]]:

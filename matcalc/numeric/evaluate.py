@@ -120,12 +120,14 @@ class _Machine:
         """The value of ``root`` under the present values of the indices."""
         order = self.orders.get(root)
         if order is None:
+            if not root.indices <= self.frame.keys():
+                raise ShapeError("an index outside its sum or product has no value")
             order = self.orders[root] = _order(root)
         frame, known = self.frame, self.known
         value = _EMPTY
         here: dict[Term, Array] = {}
         for term, indices, compute, args in order:
-            key = (term, tuple([frame[i] for i in indices]))
+            key = (term, tuple([frame[i] for i in indices]) if indices else ())
             found = known.get(key)
             if found is None:
                 found = known[key] = compute(self, term, [here[a] for a in args])

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import MatcalcError, ShapeError
 from ..terms import ops
-from ..terms.dims import Atom, Dim, Name, SizeAt, dim
+from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Member, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
@@ -36,7 +36,7 @@ def sample(
     require: Sequence[Requirement] = (),
     sizes: dict[Atom, int] | None = None,
 ) -> Env:
-    """An environment for ``terms`` and for the further ``symbols``.
+    """An environment for ``terms``, which may be parts of sums, and for the further ``symbols``.
 
     ``profile`` says which sizes: ``distinct`` ones out of ``size_hint``, all ``ones``, or ``mixed``
     (1 to 3, equal ones allowed); ``sizes`` fixes some of them.  ``domain`` says where entries
@@ -69,6 +69,7 @@ class _Found:
     shaping: set[Name] = field(default_factory=set)
     counting: set[Name] = field(default_factory=set)
     indexed: set[str] = field(default_factory=set)
+    free: frozenset[Index] = frozenset()
     at_least: list[tuple[Dim, int]] = field(default_factory=list)
 
     def shape(self, *dims: Dim) -> None:
@@ -98,7 +99,9 @@ class _Found:
 
 
 def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
-    found = _Found()
+    found = _Found(free=frozenset(index for root in roots for index in root.indices))
+    for index in found.free:
+        found.range(index.lo, index.hi - 1)
     listed: dict[Symbol, None] = dict.fromkeys(symbols)
     for term in postorder(*roots):
         if term.op is ops.SYM:
@@ -150,7 +153,7 @@ def _sizes(
         raise MatcalcError(f"there is no profile {profile}: {', '.join(PROFILES)}")
     shaping = sorted(found.shaping - fixed.keys(), key=str)
     counting = sorted(found.counting - found.shaping - fixed.keys(), key=str)
-    checks = [(d, low) for d, low in found.at_least if not d.indices]
+    checks = [(d, low) for d, low in found.at_least if d.indices <= found.free]
     rng = draw.rng("sizes")
     indexed = draw.indexed(found.indexed, profile)
     for attempt in range(3 * TRIES):
@@ -159,9 +162,19 @@ def _sizes(
         top = max([*hint, *values.values()]) if profile != "ones" else 1
         values.update({name: int(rng.integers(0, top + 1)) for name in counting})
         env = Env(sizes=values, indexed=indexed)
-        if _fits(checks, env):
+        if _give_indices(found.free, values, env, rng) and _fits(checks, env):
             return env
     raise ShapeError(f"no sizes out of {list(hint)} fit ({profile})")
+
+
+def _give_indices(free: frozenset[Index], values: dict[Atom, int], env: Env, rng: np.random.Generator) -> bool:
+    """Values in their ranges for the indices that are bound outside the terms; False for an empty range."""
+    for index in sorted(free, key=lambda i: (len(i.indices), i.key)):
+        lo, hi = env.size(index.lo), env.size(index.hi)
+        if lo > hi:
+            return False
+        values[index] = int(rng.integers(lo, hi + 1))
+    return True
 
 
 def _some_sizes(count: int, rng: np.random.Generator, hint: Sequence[int], profile: str, attempt: int) -> list[int]:

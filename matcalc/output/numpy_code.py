@@ -58,7 +58,7 @@ def to_numpy(
     terms = postorder(*roots.values())
     _refuse(roots.values(), terms)
     names = _Names(terms, inputs or ())
-    writer = _Writer(names, _plan(list(roots.values()), terms))
+    writer = _Writer(names, terms, _plan(list(roots.values()), terms))
     results = {key: _returned(writer.root(root), root, form) for key, root in roots.items()}
     head = _Head(names, writer, terms, inputs or ())
     lines = [*head.lines(), *writer.lines]
@@ -129,6 +129,7 @@ class _Names:
 
     def __init__(self, terms: Sequence[Term], inputs: Sequence[Term]) -> None:
         self.taken = set(_RESERVED)
+        self.count = 0
         self.of: dict[Source | Unknown | Name, str] = {}
         self.indexed: dict[str, str] = {}
         sources = _sources([*terms, *inputs])
@@ -160,11 +161,10 @@ class _Names:
         return wanted
 
     def numbered(self, stem: str) -> str:
-        """The first of t0, t1, … that is free."""
-        number = 0
-        while f"{stem}{number}" in self.taken:
-            number += 1
-        return self.fresh(f"{stem}{number}")
+        """The next of t0, t1, … that is free."""
+        while f"{stem}{self.count}" in self.taken:
+            self.count += 1
+        return self.fresh(f"{stem}{self.count}")
 
     def loop_variable(self, used: set[str]) -> str:
         """The first of i, j, k, … that is neither taken nor in ``used``."""
@@ -269,7 +269,10 @@ Key = tuple[Term, "_Scope"]
 
 @dataclass(eq=False)
 class _Scope:
-    """A block of the function: its top, the body of a loop with its ``result``, or what is done under a condition."""
+    """A block of the function: its top, the body of a loop, or what is done under a condition.
+
+    ``result`` is what the body of a sum adds up.
+    """
 
     parent: _Scope | None = None
     index: Index | None = None
@@ -324,7 +327,7 @@ def _plan(roots: Sequence[Term], terms: Sequence[Term]) -> list[_Node]:
             args = [(arg, inner.binding(arg.indices)) for arg in operands]
             for arg, loop in args:
                 uses.setdefault(arg, {}).setdefault(loop, []).append(inner)
-            if term.op.binder:
+            if term.op is ops.SUM:
                 inner.result = args[0]
             nodes.append(_Node(term, binding, home, inner, args, guards, users))
     nodes.reverse()
@@ -413,9 +416,9 @@ def _is_trivial(term: Term) -> bool:
 class _Writer:
     """Writes the planned nodes; remembers which sizes, helpers and modules the text needs."""
 
-    def __init__(self, names: _Names, nodes: list[_Node]) -> None:
+    def __init__(self, names: _Names, terms: Sequence[Term], nodes: list[_Node]) -> None:
         self.names = names
-        self.printable = _printable([node.term for node in nodes])
+        self.printable = _printable(terms)
         self.needed: set[Name] = set()
         self.indexed: set[str] = set()
         self.helpers: set[str] = set()

@@ -1,0 +1,180 @@
+"""The library: derivatives, solutions and expressions from strings or from expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..calculus.system import system
+from ..errors import ParseError
+from ..language.elaborate import Elaborated, Elaboration, parse_expression
+from ..language.parser import parse_syntax
+from ..language.scope import Scope
+from ..terms import ops
+from ..terms.term import Term
+from ..terms.walk import postorder
+from .derivative import Derivative
+from .expr import Expr, IndexNames
+from .operations import new_scope
+
+if TYPE_CHECKING:
+    from .solution import Solved
+
+Where = Mapping[str, str] | str | None
+Let = Mapping[str, str] | None
+Text = str | Expr
+
+
+def _scope(where: Where, let: Let, *given: object) -> Scope:
+    scope = new_scope()
+    scope.declare_all(where)
+    for value in given:
+        if isinstance(value, Expr):
+            _adopt(scope, value.term)
+    scope.define_all(let)
+    return scope
+
+
+def _adopt(scope: Scope, term: Term) -> None:
+    """Names in strings mean the variables of the expressions beside them."""
+    for node in postorder(term):
+        if node.op is ops.SYM:
+            scope.symbols.setdefault(node.attr.name, node.attr)
+        elif node.op is ops.MEMBER:
+            scope.symbols.setdefault(node.attr.family.name, node.attr.family)
+
+
+def scope_of(expression: Expr) -> Scope:
+    """A scope in which the names of an expression mean what they mean in it."""
+    return _scope(None, None, expression)
+
+
+def _read(value: Text, scope: Scope) -> Elaborated:
+    if isinstance(value, Expr):
+        return Elaborated(value.term, index_names=list(value.names))
+    if not isinstance(value, str):
+        raise ParseError(f"an expression is text or an Expr, not {type(value).__name__}")
+    return parse_expression(value, scope)
+
+
+def _names(*read: Elaborated) -> IndexNames:
+    return tuple(dict.fromkeys(name for r in read for name in r.index_names))
+
+
+def parse(text: str, where: Where = None, let: Let = None) -> Expr:
+    """The expression that a text writes.
+
+    ``where`` declares names (``{"A": "matrix(m,n)"}`` or ``"A: matrix(m,n); x: vector(n)"``), ``let``
+    defines them.  Raises :class:`ParseError`, :class:`ShapeError`, :class:`UnknownName`.
+    """
+    read = _read(text, _scope(where, let))
+    return Expr(read.term, _names(read))
+
+
+def derivative(
+    expr: Text,
+    wrt: Text,
+    where: Where = None,
+    let: Let = None,
+    *,
+    route: str = "differential",
+    form: str = "auto",
+) -> Derivative:
+    """The derivative of an expression with respect to a variable, a member of a family, or a sub-expression.
+
+    Of a scalar the gradient, in the shape of ``wrt``; otherwise the Jacobian ∂vec(F)/∂vec(X)ᵀ
+    (Magnus and Neudecker's layout).  ``route="vec"`` finds it by Jacobians of vec's.  Raises the
+    errors of :func:`parse` and :class:`NotDifferentiable`.
+    """
+    scope = _scope(where, let, expr, wrt)
+    function, variable = _read(expr, scope), _read(wrt, scope)
+    return Derivative(
+        system(scope.assumptions),
+        function.term,
+        variable.term,
+        form=form,
+        route=route,
+        names=_names(function, variable),
+        assumed={**function.assumed, **variable.assumed},
+        notes=[*function.notes, *variable.notes],
+    )
+
+
+def hessian(expr: Text, wrt: Text, where: Where = None, let: Let = None) -> Derivative:
+    """The Hessian of a scalar: ∂vec(gradient)/∂vec(X)ᵀ.  Raises the errors of :func:`derivative`."""
+    return derivative(expr, wrt, where, let, form="hessian")
+
+
+def solve(
+    equations: str | Sequence[str], unknowns: Text | Sequence[Text], where: Where = None, let: Let = None, assume: str | Sequence[str] = ()
+) -> Solved:
+    """Solve equations ``left = right`` for one unknown or several.
+
+    ``assume`` adds facts (``"Sigma is posdef"``) that hold while solving.  Raises
+    :class:`NoClosedForm` naming the equation that could not be isolated.
+    """
+    from .solution import solve_equations
+
+    scope = _scope(where, let, *([unknowns] if isinstance(unknowns, str | Expr) else unknowns))
+    for text in [assume] if isinstance(assume, str) else assume:
+        statement = f"assume {text}"
+        for node in parse_syntax(statement, "script").nodes():
+            for condition in node.nodes():
+                scope.assume(condition, statement)
+    return solve_equations(equations, unknowns, scope)
+
+
+def equal(left: Text, right: Text, where: Where = None, let: Let = None) -> Comparison:
+    """Whether two expressions are equal: by their normal forms, or, failing that, by numbers."""
+    scope = _scope(where, let, left, right)
+    if isinstance(left, str) and isinstance(right, str):
+        text = f"{left} == {right}"
+        node = parse_syntax(text, "script").nodes()[0]
+        if node.kind != "identity":
+            raise ParseError("two expressions are compared, not two statements")
+        work = Elaboration(scope, text)
+        first, second = node.parts
+        work.unify(work.infer(first), work.infer(second))
+        work.settle()
+        return compare_terms(scope, work.build(first), work.build(second))
+    return compare_terms(scope, _read(left, scope).term, _read(right, scope).term)
+
+
+class Comparison:
+    """The answer to ``e1 == e2``; true or false as a condition, and ``how`` it is known."""
+
+    def __init__(self, equal: bool, how: str) -> None:
+        self.equal, self.how = equal, how
+
+    def __bool__(self) -> bool:
+        return self.equal
+
+    def __repr__(self) -> str:
+        return f"{'equal' if self.equal else 'different'}: {self.how}"
+
+
+def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
+    """Compare normal forms; where they differ, compare values at random points."""
+    if left.shape != right.shape:
+        from ..terms.build import show_shape
+
+        return Comparison(False, f"the shapes are {show_shape(*left.shape)} and {show_shape(*right.shape)}")
+    rules = system(scope.assumptions)
+    if rules.expand(left) is rules.expand(right):
+        return Comparison(True, "the same normal form")
+    from ..numeric.check import replay
+
+    require = [(t, f) for t, f in scope.assumptions if f in ("positive", "nonneg", "nonzero", "invertible")]
+    error = max(replay(left, right, 2, profile=profile, require=require) for profile in ("distinct", "mixed"))
+    if error < 1e-8:
+        return Comparison(True, "by numbers only: the values agree at random points, the rules do not show it")
+    return Comparison(False, f"the values differ at random points, by {error:.2g}")
+
+
+def _built(name: str, *args: Expr) -> Expr:
+    from ..terms import build
+
+    names = tuple(dict.fromkeys(n for a in args for n in a.names))
+    return Expr(getattr(build, name)(*(a.term for a in args)), names)
+
+

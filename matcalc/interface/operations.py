@@ -1,0 +1,99 @@
+"""The questions that are expressions too: D, grad, hess, d, simplify, expand, factor.
+
+They nest: ``tr(hess(f, x))`` is an expression like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..calculus import derive
+from ..calculus.present import present
+from ..calculus.system import System, system
+from ..errors import ShapeError
+from ..language.scope import Operation, Scope
+from ..terms import build
+from ..terms.dims import ONE, Dim
+from ..terms.term import Term
+
+Shape = tuple[Dim, Dim]
+SCALAR: Shape = (ONE, ONE)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An operation of the calculus: how many arguments, its shape, and how it is answered."""
+
+    name: str
+    arity: int
+    shape_of: Callable[[list[Shape]], Shape]
+    answer: Callable[[System, list[Term]], Term]
+    system: Callable[[], System]
+
+    def shape(self, args: list[Shape]) -> Shape:
+        """The shape of the answer.  Raises :class:`ShapeError` for a wrong number of arguments."""
+        if len(args) != self.arity:
+            wanted = {1: "one argument", 2: "an expression and a variable"}[self.arity]
+            raise ShapeError(f"{self.name} takes {wanted}")
+        return self.shape_of(args)
+
+    def build(self, args: list[Term]) -> Term:
+        """The answer as a term."""
+        return self.answer(self.system(), args)
+
+
+def _scalar_only(name: str, shape: Shape) -> None:
+    if shape != SCALAR:
+        raise ShapeError(
+            f"{name} is of a scalar; this is {build.show_shape(*shape)}", hint="D(F, X) gives the Jacobian of an array"
+        )
+
+
+def _jacobian_shape(args: list[Shape]) -> Shape:
+    return args[0][0] * args[0][1], args[1][0] * args[1][1]
+
+
+def _gradient_shape(args: list[Shape]) -> Shape:
+    _scalar_only("grad", args[0])
+    return args[1]
+
+
+def _hessian_shape(args: list[Shape]) -> Shape:
+    _scalar_only("hess", args[0])
+    return args[1][0] * args[1][1], args[1][0] * args[1][1]
+
+
+def _same(args: list[Shape]) -> Shape:
+    return args[0]
+
+
+_QUESTIONS: dict[str, tuple[int, Callable[[list[Shape]], Shape], Callable[[System, list[Term]], Term]]] = {
+    "D": (2, _jacobian_shape, lambda s, a: derive.derivative(s, a[0], a[1]).term),
+    "grad": (2, _gradient_shape, lambda s, a: derive.gradient(s, a[0], a[1]).term),
+    "hess": (2, _hessian_shape, lambda s, a: derive.hessian(s, a[0], a[1]).term),
+    "d": (1, _same, lambda s, a: derive.differential(s, a[0])),
+    "simplify": (1, _same, lambda s, a: present(s, s.simplify(a[0]))),
+    "expand": (1, _same, lambda s, a: s.expand(a[0])),
+    "factor": (1, _same, lambda s, a: present(s, s.expand(a[0]))),
+}
+
+FORMS = {"D": "jacobian", "grad": "gradient", "hess": "hessian"}
+"""The questions that are derivatives, and the form of their answer."""
+
+
+def operations(scope: Scope) -> Mapping[str, Operation]:
+    """The operations, answered under the assumptions that the scope holds when they are asked."""
+    return {
+        name: Question(name, arity, shape, answer, lambda: system(scope.assumptions))
+        for name, (arity, shape, answer) in _QUESTIONS.items()
+    }
+
+
+def new_scope() -> Scope:
+    """A scope in which the questions are known."""
+    scope = Scope()
+    scope.operations = operations(scope)
+    return scope
+
+

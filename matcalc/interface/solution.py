@@ -1,0 +1,143 @@
+"""What ``mc.solve`` gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..calculus.system import System, system
+from ..errors import MatcalcError, ParseError
+from ..language.elaborate import Elaboration, parse_expression
+from ..language.parser import parse_syntax
+from ..language.scope import Scope
+from ..language.syntax import Node
+from ..solving.equation import Condition, Equation, Solution, SolveStep
+from ..solving.solve import solve as solve_terms
+from ..terms import ops
+from ..terms.term import Term
+from ..terms.walk import postorder
+from .expr import Expr, IndexNames
+
+if TYPE_CHECKING:
+    from ..output.numpy_code import GeneratedFunction
+
+
+class Solved:
+    """The unknowns in terms of what is given, with conditions and steps.
+
+    ``solution`` is an expression for one unknown, a dict of them for several.
+    """
+
+    def __init__(self, rules: System, found: Solution, unknowns: Sequence[Term], single: bool, names: IndexNames) -> None:
+        self.system = rules
+        self._found, self._unknowns, self._single, self.names = found, list(unknowns), single, names
+
+    @property
+    def values(self) -> dict[str, Expr]:
+        """Each unknown by its name."""
+        return {str(Expr(u)): Expr(self._found.values[u], self.names) for u in self._unknowns}
+
+    @property
+    def solution(self) -> Expr | dict[str, Expr]:
+        """The value of the unknown, or a dict of values."""
+        return next(iter(self.values.values())) if self._single else self.values
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """What must hold, whether it is known, and why."""
+        return self._found.conditions
+
+    @property
+    def steps(self) -> list[SolveStep]:
+        """The way from the equations to the solution, each step a named strategy."""
+        return self._found.steps
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name} = {value}" for name, value in self.values.items())
+
+    def __repr__(self) -> str:
+        return f"<solution {self}>"
+
+    def unicode(self) -> str:
+        """One line for the terminal."""
+        return "; ".join(
+            f"{Expr(u).unicode()} = {Expr(self._found.values[u], self.names).unicode()}" for u in self._unknowns
+        )
+
+    def latex(self, steps: bool = False) -> str:
+        """The solution as LaTeX; with ``steps`` the whole way, aligned."""
+        if steps:
+            from ..output.derivation import latex_equations
+
+            return latex_equations(self.steps, self.names)
+        return r",\quad ".join(f"{Expr(u).latex()} = {Expr(self._found.values[u], self.names).latex()}" for u in self._unknowns)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _terms(self) -> Any:
+        from ..output.text import to_text
+
+        if self._single:
+            return self._found.values[self._unknowns[0]]
+        return {to_text(u): self._found.values[u] for u in self._unknowns}
+
+    def code(self, backend: str = "numpy") -> str:
+        """Source of a function that computes the solution."""
+        from .backends import source
+
+        return source(backend, self._terms(), "solution", self._inputs())
+
+    def function(self, backend: str = "numpy") -> GeneratedFunction:
+        """That function; for several unknowns it returns a dict."""
+        from .backends import compiled
+
+        return compiled(backend, self._terms(), "solution", self._inputs(), [str(Expr(u)) for u in self._unknowns])
+
+    def _inputs(self) -> list[Term]:
+        sides = [side for e in self._found.equations for side in (e.left, e.right)]
+        leaves = {t: None for t in postorder(*sides) if t.op in (ops.SYM, ops.MEMBER) and t not in self._unknowns}
+        return list(leaves)
+
+
+def solve_nodes(equations: Sequence[Node], unknowns: Sequence[Node], text: str, scope: Scope, single: bool) -> Solved:
+    """Solve equations that are parsed already."""
+    work = Elaboration(scope, text)
+    for node in (*equations, *unknowns):
+        if node in equations and node.kind != "equation":
+            error = ParseError("an equation reads left = right")
+            error.locate(text, node.start, node.end)
+            raise error
+        work.infer(node)
+    work.settle()
+    read = [Equation(*work.sides(node)) for node in equations]
+    wanted = [work.build(node) for node in unknowns]
+    return _solved(read, wanted, scope, single, tuple(work.index_names))
+
+
+def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope) -> Solved:
+    """Solve equations given as text."""
+    single = isinstance(unknowns, str | Expr)
+    texts = [equations] if isinstance(equations, str) else list(equations)
+    read: list[Equation] = []
+    names: IndexNames = ()
+    for text in texts:
+        for node in parse_syntax(text, "script").nodes():
+            if node.kind != "definition":
+                raise ParseError("an equation reads left = right", text=text, start=node.start, end=node.end)
+            node.kind = "equation"
+            work = Elaboration(scope, text)
+            work.infer(node)
+            work.settle()
+            read.append(Equation(*work.sides(node)))
+            names += tuple(work.index_names)
+    wanted = [u.term if isinstance(u, Expr) else parse_expression(u, scope).term for u in ([unknowns] if single else unknowns)]
+    return _solved(read, wanted, scope, single, names)
+
+
+def _solved(equations: list[Equation], unknowns: list[Term], scope: Scope, single: bool, names: IndexNames) -> Solved:
+    for unknown in unknowns:
+        if unknown.op not in (ops.SYM, ops.MEMBER):
+            raise MatcalcError(f"an unknown is a variable, not {unknown}")
+    rules = system(scope.assumptions)
+    return Solved(rules, solve_terms(rules, equations, unknowns), unknowns, single, names)

@@ -1,0 +1,208 @@
+"""What a name means where it stands: a variable, a parameter, an index, a number, a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..errors import ShapeError
+from ..terms import build
+from ..terms.dims import Dim, Index, Name, dim, substitute
+from ..terms.symbols import Symbol
+from ..terms.term import Term
+from .functions import FUNCTIONS
+from .names import GREEK_NAMES, SMALL_GREEK
+from .scope import KINDS, Open, Scope, unknown
+from .shapes import Shape, Sizes
+from .syntax import Node
+
+SHOWN = 60
+"""Longer sub-expressions are cut in messages."""
+
+
+class NeedsIntegerError(Exception):
+    """A name that was read as a variable has to be an integer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(eq=False)
+class Local:
+    """A variable of this inference: undeclared, declared without sizes, or a pattern."""
+
+    name: str
+    kind: str
+    shape: Shape
+    facts: frozenset[str]
+    role: str
+    indexed: bool
+    declared: bool
+
+
+@dataclass(eq=False)
+class Parameter:
+    """What a parameter of a function stands for in one call."""
+
+    node: Node
+    frame: Frame
+    shape: Shape
+    term: Term | None = None
+
+
+class Bound(NamedTuple):
+    """The range of one sum or product."""
+
+    over: Index
+    step: int
+
+
+@dataclass(eq=False)
+class Frame:
+    """One text being read: the expression itself, or the body of a function in one call."""
+
+    scope: Scope
+    text: str
+    depth: int = 0
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    bound: dict[str, Dim] = field(default_factory=dict)
+    shapes: dict[Node, Shape] = field(default_factory=dict)
+    dims: dict[Node, list[Dim]] = field(default_factory=dict)
+    ranges: dict[Node, Bound] = field(default_factory=dict)
+    calls: dict[Node, Frame] = field(default_factory=dict)
+    how: dict[Node, Any] = field(default_factory=dict)
+
+    def source(self, node: Node) -> str:
+        """The text of a node, cut when it is long."""
+        return self.between(node, node)
+
+    def between(self, first: Node, last: Node) -> str:
+        """The text from one node to another."""
+        text = " ".join(self.text[first.start : last.end].split())
+        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+class Meaning(NamedTuple):
+    """What a name means.
+
+    ``kind`` is ``integer`` (a Dim), ``symbol``, ``family``, ``term``, ``local``, ``body`` (an indexed
+    pattern), ``parameter``, ``diff`` (of another meaning) or ``pi``.
+    """
+
+    kind: str
+    value: Any
+
+
+def default_kinds(name: str) -> tuple[str, ...]:
+    """What an undeclared name may be, most likely first."""
+    stem = name.rstrip("0123456789_") if name not in GREEK_NAMES else name
+    stem = stem.split("_")[0]
+    if stem in SMALL_GREEK:
+        return ("scalar", "vector")
+    if name[0].isupper():
+        return ("matrix", "vector", "scalar")
+    return ("vector", "scalar")
+
+
+class Names:
+    """The names of one attempt at understanding a text.
+
+    ``kinds`` says what undeclared names are taken for, ``integers`` which names were found to be
+    integers; ``root`` is the text itself, as opposed to the bodies of functions that it calls.
+    """
+
+    def __init__(self, scope: Scope, text: str, patterns: bool, kinds: Mapping[str, str], integers: set[str]) -> None:
+        self.root = Frame(scope, text)
+        self.patterns = patterns
+        self.kinds = kinds
+        self.integers = integers
+        self.sizes = Sizes()
+        self.locals: dict[str, Local] = {}
+        self.pattern_integers: dict[str, Dim] = {}
+
+    def meaning(self, name: str, frame: Frame, node: Node) -> Meaning:
+        """What a name stands for in value position."""
+        found = self.found(name, frame)
+        if found is not None:
+            return found
+        if name == "pi":
+            return Meaning("pi", build.PI)
+        if self.patterns:
+            return self._pattern_name(name, frame, node)
+        if name in FUNCTIONS or name in ("prod", "ind"):
+            raise ShapeError(f"{name} is a function: write {name}(...)").locate(frame.text, node.start, node.end)
+        return Meaning("local", self._undeclared(name))
+
+    def found(self, name: str, frame: Frame) -> Meaning | None:
+        """What a name means already, or None."""
+        if name in frame.bound:
+            return Meaning("integer", frame.bound[name])
+        if name in frame.parameters:
+            return Meaning("parameter", frame.parameters[name])
+        settled = name in frame.scope.opened and name in self.root.scope.symbols  # since the function was defined
+        found = None if settled else self._in_scope(name, frame.scope)
+        if found is None and frame is not self.root:
+            found = self._in_scope(name, self.root.scope)
+        if found is None and name in self.locals:
+            return Meaning("local", self.locals[name])
+        return found
+
+    def _in_scope(self, name: str, scope: Scope) -> Meaning | None:
+        symbol = scope.symbols.get(name)
+        if symbol is not None:
+            return Meaning("symbol" if isinstance(symbol, Symbol) else "family", symbol)
+        if name in scope.definitions:
+            return Meaning("term", scope.definitions[name])
+        if name in scope.opened:
+            local = self._open(scope.opened[name])
+            return Meaning("body" if local.indexed else "local", local)
+        if name in scope.integers or name in self.integers:
+            return Meaning("integer", self.known_integer(name))
+        return None
+
+    def known_integer(self, name: str) -> Dim:
+        """The integer with this name; in rules, one that is still open."""
+        if not self.patterns:
+            return dim(name)
+        if name not in self.pattern_integers:
+            self.pattern_integers[name] = self.sizes.fresh(name, whole=True)
+        return self.pattern_integers[name]
+
+    def _pattern_name(self, name: str, frame: Frame, node: Node) -> Meaning:
+        if name.startswith("d") and len(name) > 1:
+            base = self.found(name[1:], frame)
+            if base is not None and base.kind in ("local", "symbol"):
+                return Meaning("diff", base)
+        raise unknown(name, frame.scope.known(), hint="a rule declares its variables with let or for").locate(
+            frame.text, node.start, node.end
+        )
+
+    def _open(self, declared: Open) -> Local:
+        local = self.locals.get(declared.name)
+        if local is None:
+            given = [self._pattern_size(d) for d in declared.given]
+            kind = next(word for word, k in KINDS.items() if k == declared.kind)
+            shape = declared.kind.shape(given, partial(self._fresh, declared))
+            local = Local(declared.name, kind, shape, declared.kind.facts, declared.role, declared.indexed, True)
+            self.locals[declared.name] = local
+        return local
+
+    def _fresh(self, declared: Open, letter: str) -> Dim:
+        """An open size of a declared variable; those of patterns are called ``A.r`` and ``A.c``."""
+        if declared.role != "pattern":
+            return self.sizes.fresh(wide=True)
+        return self.sizes.fresh(f"{declared.name}.{'r' if declared.kind.pattern[0] == letter else 'c'}")
+
+    def _pattern_size(self, d: Dim) -> Dim:
+        if not self.patterns:
+            return d
+        return substitute(d, {a: self.known_integer(a.name) for a in d.atoms() if isinstance(a, Name)})
+
+    def _undeclared(self, name: str) -> Local:
+        kind = self.kinds.get(name) or default_kinds(name)[0]
+        shape = KINDS[kind].shape([], lambda _: self.sizes.fresh(wide=True))
+        self.locals[name] = Local(name, kind, shape, frozenset(), "variable", False, False)
+        return self.locals[name]
