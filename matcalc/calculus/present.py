@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Number, Term
-from ..terms.walk import postorder, size
+from ..terms.walk import postorder
 from .system import System
 
 MAX_ADDENDS = 200
@@ -31,7 +31,7 @@ def present(system: System, term: Term) -> Term:
             new = _factored(new)
         made[node] = new
     result = made[term]
-    return result if size(result) <= size(term) else term
+    return result if result.weight <= term.weight else term
 
 
 class Addend(NamedTuple):
@@ -87,13 +87,13 @@ def _factored(total: Term) -> Term:
             return term
         new = _take_out(core, addends, best)
         new = build.smul(build.num(number), new)
-        if size(new) >= size(term):
+        if new.weight >= term.weight:
             return term
         term = new
 
 
 def _saving(common: Common) -> int:
-    return (len(common.members) - 1) * (size(common.factor) if common.factor.depth < 30 else 100)
+    return (len(common.members) - 1) * common.factor.weight
 
 
 def _candidates(addends: list[Addend]) -> Iterable[Common]:

@@ -5,16 +5,32 @@ The REPL, ``matcalc run`` and :meth:`Session.run` are this one thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..calculus.system import system
-from ..errors import MatcalcError, ParseError
+from ..errors import LimitExceeded, MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, elaborate
 from ..language.parser import parse_syntax
-from ..language.syntax import Node
+from ..language.syntax import Node, walk
+from ..output.derivation import (
+    data_condition,
+    data_equations,
+    data_known_condition,
+    data_steps,
+    latex_equations,
+    latex_steps,
+    needed,
+    text_condition,
+    text_equations,
+    text_steps,
+)
 from ..rewriting.steps import Step, joined, stepwise
+from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from .derivative import Derivative
 from .expr import Expr, IndexNames
@@ -22,43 +38,24 @@ from .library import Comparison, compare_terms
 from .operations import FORMS, new_scope
 from .solution import Solved, solve_nodes
 
+if TYPE_CHECKING:
+    from ..numeric.check import CheckResult
 
-@dataclass
-class Answer:
-    """What a statement gave.
+WIDTH = 100
+"""A statement and its answer share a line of a transcript up to this length."""
 
-    ``kind`` is ``declaration``, ``definition``, ``assumption``, ``expression``, ``derivative``,
-    ``steps``, ``solution`` or ``identity``; ``value`` the object behind it.
-    """
+LAST = "\u03a2"
+"""The name behind ``_``: one character that the grammar takes for a letter and that no writing system has."""
 
-    kind: str
-    statement: str
-    value: Any = None
-    label: str = ""
-    assumed: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+_BLANK = re.compile(r"\$[^$]*\$|(?<![\w}])_(?![\w{])")
 
-    def lines(self) -> list[str]:
-        """What a terminal shows."""
-        from ..output.derivation import text_equations, text_steps
 
-        told = [f"assumed {name}: {type_}" for name, type_ in self.assumed.items()] + self.notes
-        if isinstance(self.value, Derivative):
-            conditions = [f"where {Expr(t).unicode()} is {fact}" for t, fact in self.value.conditions]
-            return [*told, *self.value.notes, self.value.unicode(), *conditions]
-        if isinstance(self.value, Solved):
-            return [*told, self.value.unicode(), *(f"where {c}" for c in self.value.conditions)]
-        if isinstance(self.value, Expr):
-            return [*told, self.value.unicode()]
-        if isinstance(self.value, Steps):
-            return [*told, *self.value.lines()]
-        if isinstance(self.value, Comparison):
-            return [*told, repr(self.value)]
-        _ = text_equations, text_steps
-        return told
+def _with_last(text: str) -> str:
+    """The text with ``_`` made a name, character for character; LaTeX keeps its subscripts."""
+    return _BLANK.sub(lambda found: LAST if found[0] == "_" else found[0], text)
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+
+# ---------------------------------------------------------------- answers
 
 
 @dataclass
@@ -67,53 +64,198 @@ class Steps:
 
     steps: list[Any]
     names: IndexNames
-    of: Any = None
+    of: Derivative | Solved | Expr
 
     def lines(self) -> list[str]:
         """One line a step."""
-        from ..output.derivation import text_equations, text_steps
-
-        if isinstance(self.of, Solved):
-            return text_equations(self.steps, self.names)
-        return text_steps(self.steps, self.names)
+        if not self.steps:
+            return ["nothing to do: the expression is simplified as it stands"]
+        return (text_equations if isinstance(self.of, Solved) else text_steps)(self.steps, self.names)
 
     def latex(self) -> str:
         """The derivation, aligned."""
-        from ..output.derivation import latex_equations, latex_steps
-
         if isinstance(self.of, Solved):
             return latex_equations(self.steps, self.names)
-        return latex_steps(self.steps, self.of, self.names)
+        wrt = self.of.wrt.term if isinstance(self.of, Derivative) else None
+        return latex_steps(self.steps, wrt, self.names)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The steps as plain data."""
+        return (data_equations if isinstance(self.of, Solved) else data_steps)(self.steps, self.names)
+
+
+@dataclass
+class Answer:
+    """What a statement gave.
+
+    ``kind`` is ``declaration``, ``definition``, ``assumption``, ``expression``, ``derivative``,
+    ``steps``, ``solution``, ``identity``, or ``latex``, ``code``, ``check`` for what was asked about
+    the answer before; ``value`` is the object behind it.  ``start`` and ``end`` are the place of the
+    statement in the text.
+    """
+
+    kind: str
+    statement: str = ""
+    value: Derivative | Solved | Expr | Steps | Comparison | str | None = None
+    label: str = ""
+    assumed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+
+    def told(self) -> list[str]:
+        """What was assumed, and remarks, as comments."""
+        more = self.value.notes if isinstance(self.value, Derivative) else []
+        assumed = [f"# assumed {name}: {type_}" for name, type_ in self.assumed.items()]
+        return assumed + [f"# {note}" for note in dict.fromkeys([*self.notes, *more])]
+
+    def text(self) -> list[str]:
+        """The answer itself."""
+        value = self.value
+        if value is None:
+            return []
+        if isinstance(value, str):
+            return value.rstrip("\n").split("\n")
+        if isinstance(value, Steps):
+            return value.lines()
+        if isinstance(value, Comparison):
+            return [repr(value)]
+        return [value.unicode()]
+
+    def conditions(self) -> list[str]:
+        """What has to hold for the answer."""
+        if isinstance(self.value, Derivative):
+            return [text_condition(term, fact, self.value.names) for term, fact in self.value.conditions]
+        if isinstance(self.value, Solved):
+            return needed(self.value.conditions, self.value.names)
+        return []
+
+    def lines(self) -> list[str]:
+        """What a terminal shows."""
+        return [*self.told(), *self.text(), *(f"where {condition}" for condition in self.conditions())]
+
+    def transcript(self) -> list[str]:
+        """Statement and answer together, as a script that is run shows them."""
+        shown = self.text()
+        asked = self.statement.split("\n")
+        where = [f"  where {condition}" for condition in self.conditions()]
+        if self.kind in ("expression", "derivative") or (self.kind == "definition" and shown and self._says_more()):
+            line = f"{asked[0]} = {shown[0]}"
+            if self.kind != "definition" and len(asked) == 1 and len(line) <= WIDTH:
+                return [*self.told(), line, *where]
+            return [*self.told(), *asked, f"  = {shown[0]}", *where]
+        if self.kind == "definition":
+            return [*self.told(), *asked]
+        indent = "" if self.kind in ("latex", "code") else "  "
+        return [*self.told(), *asked, *(indent + line for line in shown), *where]
+
+    def _says_more(self) -> bool:
+        """Whether the value of a definition is more than its right side."""
+        right = "".join(self.statement.partition("=")[2].split())
+        return right not in ("".join(line.split()) for line in (*self.text(), str(self.value)))
+
+    def latex(self) -> str:
+        """The answer as LaTeX; empty where there is none."""
+        if self.value is None or isinstance(self.value, Comparison):
+            return ""
+        return self.value if isinstance(self.value, str) else self.value.latex()
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain data, ready for ``json.dumps``."""
+        value = self.value
+        data: dict[str, Any] = {
+            "kind": self.kind,
+            "statement": self.statement,
+            "assumed": self.assumed,
+            "notes": list(dict.fromkeys([*self.notes, *(value.notes if isinstance(value, Derivative) else [])])),
+            "text": "\n".join(self.text()) if isinstance(value, Steps) or value is None else str(value),
+            "latex": self.latex(),
+            "conditions": json_conditions(value) if isinstance(value, Derivative | Solved) else [],
+        }
+        if isinstance(value, Steps):
+            data["steps"] = value.to_json()
+        if isinstance(value, Comparison):
+            data["equal"] = value.equal
+        if isinstance(value, Derivative | Expr):
+            data["shape"] = list((value.expr if isinstance(value, Derivative) else value).shape)
+        return data
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def json_conditions(value: Derivative | Solved) -> list[dict[str, Any]]:
+    """What has to hold for an answer, as plain data."""
+    if isinstance(value, Solved):
+        return [data_known_condition(c, value.names) for c in dict.fromkeys(value.conditions)]
+    return [data_condition(term, fact, value.names) for term, fact in value.conditions]
+
+
+# ---------------------------------------------------------------- the session
 
 
 class Session:
-    """Statements share declarations, definitions and assumptions."""
+    """Statements share declarations, definitions and assumptions.
+
+    A statement that fails changes nothing.  ``_`` is the last answer; ``steps``, ``latex``, ``code``
+    and ``check`` alone are asked of it.
+    """
 
     def __init__(self) -> None:
         self.scope = new_scope()
         self.names: IndexNames = ()
         self.last: Answer | None = None
+        self._answers: dict[str, tuple[Term, Derivative | Solved]] = {}
 
     def run(self, text: str) -> list[Answer]:
         """Run a script; the answers in order.  Raises :class:`MatcalcError` with the place of what is wrong."""
-        tree = parse_syntax(text, "script")
-        return [self._statement(node, text) for node in tree.nodes()]
+        answers: list[Answer] = []
+        self.run_each(text, answers.append)
+        return answers
 
     def run_each(self, text: str, show: Callable[[Answer], None]) -> None:
         """Run a script, showing each answer as soon as it is there."""
-        for node in parse_syntax(text, "script").nodes():
-            show(self._statement(node, text))
+        plain = unicodedata.normalize("NFC", text)
+        with _readable(plain):
+            marked = _with_last(plain)
+            nodes = parse_syntax(marked, "script").nodes()
+        for node in nodes:
+            with _readable(plain), self._undone_by_failure():
+                answer = self._statement(node, marked)
+            answer.statement = plain[node.start : node.end]
+            answer.start, answer.end = node.start, node.end
+            show(answer)
+
+    @contextmanager
+    def _undone_by_failure(self) -> Iterator[None]:
+        """A statement that fails, or is interrupted, leaves the session as it was."""
+        kept = (self.scope.copy(), self.names, self.last, dict(self._answers))
+        try:
+            yield
+        except BaseException:
+            vars(self.scope).update(vars(kept[0]))
+            self.names, self.last, self._answers = kept[1:]
+            raise
 
     def _statement(self, node: Node, text: str) -> Answer:
-        statement = text[node.start : node.end]
         try:
+            if LAST not in self.scope.definitions:
+                _refuse_last(node, text)
             answer = _STATEMENTS[node.kind](self, node, text)
+            self._conclude(answer)
         except MatcalcError as error:
             raise error.locate(text, node.start, node.end) from None
-        answer.statement = statement
-        if answer.value is not None:
-            self.last = answer
         return answer
+
+    def _conclude(self, answer: Answer) -> None:
+        """Find the answer now, so that its errors belong to the statement; ``_`` means it from now on."""
+        answer.lines()
+        if answer.value is None or isinstance(answer.value, str):
+            return
+        self.last = answer
+        term = _term_of(answer.value)
+        if term is not None:
+            self.scope.definitions[LAST] = term
 
     def _remember(self, read: Elaborated | Elaboration) -> None:
         self.names = tuple(dict.fromkeys((*self.names, *read.index_names)))
@@ -122,23 +264,40 @@ class Session:
 
     def _declaration(self, node: Node, text: str) -> Answer:
         self.scope.declare_nodes(node.parts[0], node.parts[1], text)
-        return Answer("declaration", "")
+        return Answer("declaration")
 
     def _definition(self, node: Node, text: str) -> Answer:
         left, right = node.parts
-        question = _question(right)
+        if left.kind == "name" and _called(right) in (*FORMS, "solve"):
+            return self._named_answer(left, right, text)
         read = self.scope.define_nodes(left, right, text)
         if read is None:
-            return Answer("definition", "")
+            return Answer("definition")
         self._remember(read)
+        value = Expr(read.term, self.names)
+        return Answer("definition", "", value, text[left.start : left.end], read.assumed, read.notes)
+
+    def _named_answer(self, left: Node, right: Node, text: str) -> Answer:
+        """``g = D(f, x)``: the name stands for the expression, and its derivation is kept."""
+        asked = self._asked(right, text)
+        value = asked.value
+        assert isinstance(value, Derivative | Solved)
+        term = _term_of(value)
+        if term is None:
+            raise MatcalcError("solve gives several values here; a name stands for one")
+        before = self.scope.definitions.get(LAST)
+        self.scope.definitions[LAST] = term
+        self.scope.define_nodes(left, Node("name", [LAST], right.start, right.end), text)
+        if before is not None:
+            self.scope.definitions[LAST] = before
         name = text[left.start : left.end]
-        _ = question
-        return Answer("definition", "", Expr(read.term, self.names), name, read.assumed, read.notes)
+        self._answers[name] = (term, value)
+        return Answer("definition", "", value, name, asked.assumed, asked.notes)
 
     def _assume(self, node: Node, text: str) -> Answer:
         for condition in node.nodes():
             self.scope.assume(condition, text)
-        return Answer("assumption", "")
+        return Answer("assumption")
 
     def _identity(self, node: Node, text: str) -> Answer:
         work = Elaboration(self.scope, text)
@@ -147,17 +306,26 @@ class Session:
         work.settle()
         self._remember(work)
         compared = compare_terms(self.scope, work.build(left), work.build(right))
-        return Answer("identity", "", compared, assumed=dict(work.assumed))
+        return Answer("identity", "", compared, assumed=dict(work.assumed), notes=work.notes)
 
     def _question(self, node: Node, text: str) -> Answer:
         asked = node.parts[0]
-        if asked.kind == "name" and str(asked.parts[0]) == "steps" and self.last is not None:
-            return self._steps_of(self.last)
-        name = _question(asked)
+        if asked.kind == "name":
+            name = str(asked.parts[0])
+            if name in COMMANDS and name not in self.scope.known():
+                return self._command(name)
+            kept = self._kept(name)
+            if kept is not None:
+                return Answer("solution" if isinstance(kept, Solved) else "derivative", "", kept)
+        return self._asked(asked, text)
+
+    def _asked(self, asked: Node, text: str) -> Answer:
+        name = _called(asked)
         if name in FORMS:
-            return Answer("derivative", "", self._derivative(asked, text))
+            found = self._derivative(asked, text)
+            return Answer("derivative", "", found, assumed=found.assumed)
         if name == "solve":
-            return Answer("solution", "", self._solve(asked, text))
+            return self._solve(asked, text)
         if name == "steps":
             return self._steps(asked, text)
         read = elaborate(asked, text, self.scope)
@@ -175,7 +343,9 @@ class Session:
             raise ParseError(f"{name} takes an expression and a variable: {name}(f, x)")
         function, wrt = elaborate(args[0], text, self.scope), elaborate(args[1], text, self.scope)
         self._remember(function)
-        form = FORMS[name]
+        return self._make_derivative(function, wrt, FORMS[name], route)
+
+    def _make_derivative(self, function: Elaborated, wrt: Elaborated, form: str, route: str) -> Derivative:
         return Derivative(
             system(self.scope.assumptions),
             function.term,
@@ -184,15 +354,25 @@ class Session:
             route=route,
             names=self.names,
             assumed={**function.assumed, **wrt.assumed},
-            notes=[*function.notes, *wrt.notes],
+            notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
         )
 
-    def _solve(self, call: Node, text: str) -> Solved:
+    def derivative(self, expr: str, wrt: str, form: str = "auto", route: str = "differential") -> Derivative:
+        """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
+        from ..language.elaborate import parse_expression
+
+        function, variable = parse_expression(expr, self.scope), parse_expression(wrt, self.scope)
+        self._remember(function)
+        return self._make_derivative(function, variable, form, route)
+
+    def _solve(self, call: Node, text: str) -> Answer:
         args = _args(call)
         if len(args) != 2:
             raise ParseError("solve takes an equation and an unknown: solve(A*x = b, x)")
         equations, unknowns = _listed(args[0]), _listed(args[1])
-        return solve_nodes(equations, unknowns, text, self.scope, args[1].kind != "set")
+        before = dict(self.scope.symbols)
+        solved = solve_nodes(equations, unknowns, text, self.scope, args[1].kind != "set")
+        return Answer("solution", "", solved, assumed=newly_known(before, self.scope.symbols))
 
     def _steps(self, call: Node, text: str) -> Answer:
         args = _args(call)
@@ -202,31 +382,112 @@ class Session:
         elif len(args) != 1:
             raise ParseError("steps takes a question: steps(D(f, x)), or steps(D(f, x), vec) by the route of vec")
         asked = args[0]
-        name = _question(asked)
+        name = _called(asked)
         if name in FORMS:
             found = self._derivative(asked, text, route)
-            return Answer("steps", "", Steps(found.steps, self.names, found))
+            return Answer("steps", "", Steps(found.steps, self.names, found), assumed=found.assumed, notes=found.notes)
         if name == "solve":
-            solved = self._solve(asked, text)
-            return Answer("steps", "", Steps(solved.steps, self.names, solved))
-        inside = _args(asked)[0] if name == "simplify" else asked
+            answer = self._solve(asked, text)
+            assert isinstance(answer.value, Solved)
+            return Answer("steps", "", self._steps_of(answer.value), assumed=answer.assumed)
+        kept = self._kept(str(asked.parts[0])) if asked.kind == "name" else None
+        if kept is not None:
+            return Answer("steps", "", self._steps_of(kept))
+        inside = _args(asked)[0] if name == "simplify" and len(_args(asked)) == 1 else asked
         read = elaborate(inside, text, self.scope)
         self._remember(read)
-        return Answer("steps", "", Steps(self._simplification(read.term), self.names))
+        steps = self._steps_of(Expr(read.term, self.names))
+        return Answer("steps", "", steps, assumed=read.assumed, notes=read.notes)
 
     def _simplification(self, term: Term) -> list[Step]:
         return joined(stepwise(system(self.scope.assumptions).simplifier, term))
 
-    def _steps_of(self, answer: Answer) -> Answer:
-        value = answer.value
-        if isinstance(value, Derivative | Solved):
-            return Answer("steps", "", Steps(value.steps, self.names, value))
-        if isinstance(value, Expr):
-            return Answer("steps", "", Steps(self._simplification(value.term), self.names))
-        raise MatcalcError("the last answer has no steps")
+    def _kept(self, name: str) -> Derivative | Solved | None:
+        """The answer that a name was defined as, while the name still means it."""
+        if name == LAST and self.last is not None and isinstance(self.last.value, Derivative | Solved):
+            return self.last.value
+        term, kept = self._answers.get(name, (None, None))
+        return kept if term is not None and self.scope.definitions.get(name) is term else None
+
+    # ------------------------------------------------------------ about the last answer
+
+    def _command(self, name: str) -> Answer:
+        if self.last is None or self.last.value is None:
+            raise MatcalcError(f"there is no answer before, whose {name} could be shown")
+        value = self.last.value
+        if isinstance(value, Comparison | str):
+            raise MatcalcError(f"the last answer has no {name}")
+        if name == "steps":
+            return Answer("steps", "", value if isinstance(value, Steps) else self._steps_of(value))
+        if name == "latex":
+            return Answer("latex", "", value.latex())
+        of = value.of if isinstance(value, Steps) else value
+        if name == "code":
+            return Answer("code", "", of.code("numpy"))
+        return Answer("check", "", _checked(of))
+
+    def _steps_of(self, value: Derivative | Solved | Expr) -> Steps:
+        steps = self._simplification(value.term) if isinstance(value, Expr) else value.steps
+        return Steps(list(steps), self.names, value)
 
 
-def _question(node: Node) -> str:
+COMMANDS = ("steps", "latex", "code", "check")
+"""What can be asked of the last answer."""
+
+
+def _checked(value: Derivative | Solved | Expr) -> str:
+    check: Callable[[], CheckResult] | None = getattr(value, "check", None)
+    if check is None:
+        raise MatcalcError("only a derivative is compared with numbers", hint="e1 == e2 compares two expressions")
+    found = check()
+    return f"{'right' if found.ok else 'WRONG'}: {found.message}"
+
+
+@contextmanager
+def _readable(text: str) -> Iterator[None]:
+    """Errors speak of the text that was typed; what is too large for Python is too large for the session."""
+    try:
+        yield
+    except MatcalcError as error:
+        error.message = error.message.replace(LAST, "_")
+        error.hint = error.hint and error.hint.replace(LAST, "_")
+        if error.text is not None:
+            error.text = error.text.replace(LAST, "_")
+        raise
+    except RecursionError:
+        raise LimitExceeded("the expression is nested too deeply") from None
+    except MemoryError:
+        raise LimitExceeded("the memory does not suffice") from None
+
+
+def _refuse_last(node: Node, text: str) -> None:
+    for part in walk(node):
+        if part.kind == "name" and str(part.parts[0]) == LAST:
+            raise MatcalcError("there is no last answer yet").locate(text, part.start, part.end)
+
+
+def _term_of(value: Any) -> Term | None:
+    """The one expression that an answer is, if it is one."""
+    if isinstance(value, Steps):
+        value = value.of
+    if isinstance(value, Solved):
+        value = value.solution
+    if isinstance(value, Derivative):
+        value = value.expr
+    return value.term if isinstance(value, Expr) else None
+
+
+def newly_known(before: dict[str, Symbol | Family], after: dict[str, Symbol | Family]) -> dict[str, str]:
+    """The types of the variables that were assumed in between."""
+    found: dict[str, str] = {}
+    for name, symbol in after.items():
+        if before.get(name) != symbol and isinstance(symbol, Symbol):
+            rows, cols = str(symbol.rows), str(symbol.cols)
+            found[name] = "scalar" if rows == cols == "1" else f"vector({rows})" if cols == "1" else f"matrix({rows}, {cols})"
+    return found
+
+
+def _called(node: Node) -> str:
     """The name of a call, or nothing."""
     return str(node.parts[0]) if node.kind == "call" else ""
 

@@ -164,13 +164,13 @@ class Construction:
     def _call(self, node: Node, frame: Frame) -> Task[Term]:
         how = frame.how[node]
         if isinstance(how, str):
-            result: Term = yield _CALLS[how](self, node, frame)
+            result: Term = yield from _CALLS[how](self, node, frame)
             return result
         if node in frame.calls:
-            result = yield self._expand(node, frame)
+            result = yield from self._expand(node, frame)
             return result
         if isinstance(how, Function):
-            result = yield self._apply(node, how, frame)
+            result = yield from self._apply(node, how, frame)
             return result
         terms: list[Term] = []
         for arg in arguments(node):

@@ -82,6 +82,7 @@ class Elaboration:
         self.variables: dict[str, Symbol | Family] = {}
         self._goals: list[Goal] = []
         self._nodes: list[Node] = []
+        self._settled = False
         self._kinds: dict[str, str] = {}
         self._integers: set[str] = set()
         self.state = Inference(self.scope, self.text, patterns, self._kinds, self._integers)
@@ -128,6 +129,9 @@ class Elaboration:
 
     def _pursue(self, goal: Goal) -> None:
         self._goals.append(goal)
+        if self._settled:  # what was decided stays
+            goal(self.state)
+            return
         try:
             goal(self.state)
         except NeedsIntegerError as need:
@@ -169,14 +173,14 @@ class Elaboration:
         state = self.state
         if state.sizes.waiting:
             raise state.sizes.waiting[0][2]
+        self._settled = True
         if self.patterns:
-            self._name_patterns()
-        else:
-            self._name_sizes()
+            self._complete()
+            return
+        self._name_sizes()
         for name, local in state.locals.items():
             self.variables[name] = self._variable(local)
-        if not self.patterns:
-            self._commit()
+        self._commit()
 
     def _count(self) -> None:
         """A customary count such as N is a scalar when nothing else has to do with its sizes."""
@@ -193,6 +197,13 @@ class Elaboration:
                 self._attempt()
             except (ShapeError, NeedsIntegerError):
                 self.state = kept
+
+    def _complete(self) -> None:
+        """Names for the sizes of patterns that are still open, symbols for those met since the last time."""
+        self._name_patterns()
+        for name, local in self.state.locals.items():
+            if name not in self.variables:
+                self.variables[name] = self._variable(local)
 
     def _name_patterns(self) -> None:
         sizes = self.state.sizes
@@ -247,7 +258,20 @@ class Elaboration:
 
     def build(self, node: Node) -> Term:
         """The term of an expression that was inferred, after :meth:`settle`."""
+        if self.patterns:
+            self._complete()
         return run(Construction(self.state, self.variables).term(node, self.state.root))
+
+    def dim_of(self, node: Node) -> Dim:
+        """The integer that a node writes, as far as it is known now."""
+
+        def goal(state: Inference) -> None:
+            state.root.dims[node] = [run(state.integer(node, state.root))]
+
+        self._pursue(goal)
+        if self.patterns and self._settled:
+            self._complete()
+        return self.state.sizes.resolve(self.state.root.dims[node][0])
 
     def sides(self, equation: Node) -> tuple[Term, Term]:
         """Both sides of an equation; a 0 takes the shape of the other side."""
@@ -350,10 +374,10 @@ def _undeclared(state: Inference) -> list[str]:
 def _assignments(names: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
     """All choices of kinds, those with few changes from the first choices first.
 
-    Among as many changes, scalars that become vectors come before arrays that become smaller.
+    Among as many changes, scalars that become vectors come first, and capital letters last.
     """
     first = {name: kinds[0] for name, kinds in names.items()}
-    ordered = sorted(names, key=lambda name: first[name] != "scalar")
+    ordered = sorted(names, key=lambda name: ("scalar", "vector", "matrix").index(first[name]))
     for count in range(len(names) + 1):
         for changed in combinations(ordered, count):
             for kinds in product(*(names[name][1:] for name in changed)):

@@ -37,7 +37,8 @@ class Function:
     """One function.
 
     ``takes`` lists what it may be called with: a letter for each argument, ``a`` an expression,
-    ``k`` an integer; with ``more`` the last one may be repeated.
+    ``k`` a size or a place (an integer from 1), ``c`` any integer; with ``more`` the last one may
+    be repeated.
     """
 
     takes: tuple[str, ...]
@@ -122,7 +123,7 @@ def _constant(cols: bool) -> Function:
     def make(_: list[Term], sizes: list[Dim], shape: Shape) -> Term:
         return build.smul(build.integer(sizes[0]), build.ones(*shape))
 
-    return Function(("k",), rule, make)
+    return Function(("c",), rule, make)
 
 
 def _entrywise(name: str) -> Function:

@@ -48,13 +48,7 @@ class Inference(Names):
     def integer(self, node: Node, frame: Frame) -> Task[Dim]:
         """The integer that a node writes: a size, an index, an exponent."""
 
-        def name(at: Node, word: str) -> Dim:
-            return self._integer_name(word, frame, at)
-
-        def call(at: Node) -> Task[Dim]:
-            return self._integer_call(at, frame)
-
-        result: Dim = yield size_task(node, frame.text, name, call)
+        result: Dim = yield size_task(node, _Integers(self, frame))
         return result
 
     def _integer_name(self, name: str, frame: Frame, node: Node) -> Dim:
@@ -85,7 +79,7 @@ class Inference(Names):
             raise ShapeError("an integer is needed here: names, numbers, +, -, *").locate(
                 frame.text, node.start, node.end
             )
-        shape: Shape = yield self._extent(node, frame)
+        shape: Shape = yield from self._extent(node, frame)
         return shape[0] if word == "rows" else shape[1]
 
     def _extent(self, node: Node, frame: Frame) -> Task[Shape]:
@@ -307,9 +301,7 @@ class Inference(Names):
             self.equal(left[1], right[0], lambda: self._apart(left, right, first, second, frame))
         return left[0], right[1]
 
-    def _apart(
-        self, left: Shape, right: Shape, first: tuple[Node, Node], second: Node, frame: Frame
-    ) -> ShapeError:
+    def _apart(self, left: Shape, right: Shape, first: tuple[Node, Node], second: Node, frame: Frame) -> ShapeError:
         return self.mismatch(left, right, first, second, frame, self._product_hint(left, right))
 
     def _product_hint(self, left: Shape, right: Shape) -> str | None:
@@ -350,9 +342,7 @@ class Inference(Names):
         base, slots = node.parts[0], node.parts[1].parts
         for slot in slots:
             if slot.kind == "span":
-                raise MatcalcError("blocks A[i..j,k..l] are not available yet").locate(
-                    frame.text, slot.start, slot.end
-                )
+                raise MatcalcError("blocks A[i..j,k..l] are not available yet").locate(frame.text, slot.start, slot.end)
             if slot.kind == "range":
                 raise ParseError("a range stands only in a declaration, a sum or a product").locate(
                     frame.text, slot.start, slot.end
@@ -365,7 +355,7 @@ class Inference(Names):
                 return SCALAR
             meaning = self.meaning(name, frame, base)
             if meaning.kind in ("family", "body"):
-                result: Shape = yield self._member(node, meaning, name, frame)
+                result: Shape = yield from self._member(node, meaning, name, frame)
                 return result
         shape: Shape = yield self.resolved(base, frame)
         frame.how[node] = "entry"
@@ -478,20 +468,20 @@ class Inference(Names):
             return result
         definition = frame.scope.functions.get(name) or self.root.scope.functions.get(name)
         if definition is not None:
-            result = yield self._expand(node, definition, args, frame)
+            result = yield from self._expand(node, definition, args, frame)
             return result
         special = _SPECIAL.get(name)
         if special is not None and (name != "sum" or any(a.kind == "range" for a in args)):
-            result = yield special(self, node, frame)
+            result = yield from special(self, node, frame)
             return result
         operation = frame.scope.operations.get(name) or self.root.scope.operations.get(name)
         if operation is not None:
-            result = yield self._operate(node, operation, args, frame)
+            result = yield from self._operate(node, operation, args, frame)
             return result
         function = (RULE_FUNCTIONS.get(name) if self.patterns else None) or FUNCTIONS.get(name)
         if function is None:
             raise self._no_function(name, frame, node)
-        result = yield self._apply(node, function, args, frame)
+        result = yield from self._apply(node, function, args, frame)
         return result
 
     def _no_function(self, name: str, frame: Frame, node: Node) -> MatcalcError:
@@ -517,9 +507,17 @@ class Inference(Names):
                 shapes.append((yield self.resolved(arg, frame)))
             else:
                 dims.append((yield self.integer(arg, frame)))
+                self._check_integer(dims[-1], arg, frame, 1 if letter == "k" else None)
         frame.how[node] = function
         frame.dims[node] = dims
         return function.shape(_Arguments(self, frame, arrays, shapes), shapes, dims)
+
+    def _check_integer(self, value: Dim, node: Node, frame: Frame, least: int | None) -> None:
+        constant = value.constant
+        if constant is None or (constant.denominator == 1 and (least is None or constant >= least)):
+            return
+        wanted = "an integer" if least is None else f"an integer from {least}"
+        raise ShapeError(f"{frame.source(node)} is not {wanted}").locate(frame.text, node.start, node.end)
 
     def _operate(self, node: Node, operation: Operation, args: list[Node], frame: Frame) -> Task[Shape]:
         shapes: list[Shape] = []
@@ -626,7 +624,7 @@ class Inference(Names):
         return SCALAR
 
     def _rows(self, node: Node, frame: Frame) -> Task[Shape]:
-        frame.dims[node] = [(yield self._integer_call(node, frame))]
+        frame.dims[node] = [(yield from self._integer_call(node, frame))]
         frame.how[node] = "size"
         return SCALAR
 
@@ -638,6 +636,29 @@ class Inference(Names):
             return b if is_zero(left) else a
         self.unify(a, b, lambda: self.mismatch(a, b, (left, left), right, frame, self._sum_hint(a, b)))
         return a
+
+
+class _Integers:
+    """How sizes, indices and exponents are read in an expression."""
+
+    def __init__(self, inference: Inference, frame: Frame) -> None:
+        self.inference = inference
+        self.frame = frame
+        self.text = frame.text
+
+    def name(self, node: Node, name: str) -> Dim:
+        """The integer that a name stands for."""
+        return self.inference._integer_name(name, self.frame, node)
+
+    def size_list(self, node: Node, name: str) -> str:
+        """The name before ``[``; variables are not lists of sizes."""
+        if self.inference.found(name, self.frame) is None or name in self.frame.scope.size_lists:
+            return name
+        raise ShapeError(f"{name} is a variable, but an integer is needed here").locate(self.text, node.start, node.end)
+
+    def other(self, node: Node) -> Task[Dim]:
+        """``rows(A)`` and ``cols(A)``."""
+        return self.inference._integer_call(node, self.frame)
 
 
 class _Arguments:

@@ -6,6 +6,7 @@ only reader of strings in the package.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 from lark.lark import PostLex
+from lark.lexer import ContextualLexer
 
 from ..errors import LimitExceeded, ParseError
 from ..resources import data_dir
@@ -117,6 +119,14 @@ def _end(part: Any) -> int:
     return part.end if isinstance(part, Node) else (part.end_pos or 0)
 
 
+class _Lexer(ContextualLexer):
+    """Without Lark's search for terminals that overlap: a test does it once, not every start."""
+
+    def __init__(self, conf: Any, *args: Any, **more: Any) -> None:
+        conf.skip_validation = True
+        super().__init__(conf, *args, **more)
+
+
 @cache
 def _lark() -> Lark:
     """One parser for all starts: most of the cost of making it is shared."""
@@ -129,6 +139,7 @@ def _lark() -> Lark:
         postlex=_Layout(),
         transformer=_Builder(),
         maybe_placeholders=True,
+        _plugins={"ContextualLexer": _Lexer},
     )
 
 
@@ -150,6 +161,11 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
 def _explain(error: UnexpectedInput, text: str) -> ParseError:
     if isinstance(error, UnexpectedCharacters):
         at = error.pos_in_stream or 0
+        glued = re.match(r"[\d.]+[A-Za-z_]\w*", text[at:])
+        if glued:
+            said = f"{glued[0]!r} is not a number"
+            product = "a product is written with *: 2*x; a name starts with a letter"
+            return ParseError(said, text=text, start=at, end=at + glued.end(), hint=product)
         return ParseError(f"the character {text[at]!r} has no meaning here", text=text, start=at, end=at + 1)
     if isinstance(error, UnexpectedToken):
         token = error.token

@@ -129,89 +129,96 @@ class Open:
 # ---------------------------------------------------------------- sizes
 
 
-def size_task(
-    node: Node,
-    text: str,
-    name: Callable[[Node, str], Dim],
-    call: Callable[[Node], Task[Dim]] | None = None,
-) -> Task[Dim]:
-    """The integer that a node writes; ``name`` gives the meaning of names, ``call`` of anything else."""
-    reader = _SIZES.get(node.kind)
-    if reader is not None:
-        result: Dim = yield reader(node, text, name, call)
-        return result
-    if call is not None:
-        result = yield call(node)
-        return result
-    raise _no_size(node, text)
+class SizeReader(Protocol):
+    """What names mean where an integer stands."""
+
+    text: str
+
+    def name(self, node: Node, name: str) -> Dim:
+        """The integer that a name stands for."""
+
+    def size_list(self, node: Node, name: str) -> str:
+        """The name of a list of sizes, ``h`` in ``h[k+1]``."""
+
+    def other(self, node: Node) -> Task[Dim]:
+        """The integer that any other construct stands for."""
 
 
-def _no_size(node: Node, text: str) -> MatcalcError:
-    return ShapeError(
-        "a size or an index is an integer: names, numbers, +, -, * and constant powers of them"
-    ).locate(text, node.start, node.end)
+def size_task(node: Node, reader: SizeReader) -> Task[Dim]:
+    """The integer that a node writes."""
+    return _SIZES[node.kind](node, reader) if node.kind in _SIZES else reader.other(node)
 
 
-_Names = Callable[[Node, str], Dim]
-_Calls = Callable[[Node], Task[Dim]] | None
+def no_size(node: Node, text: str) -> MatcalcError:
+    """The error for what is no integer."""
+    return ShapeError("a size or an index is an integer: names, numbers, +, -, * and constant powers").locate(
+        text, node.start, node.end
+    )
 
 
-def _size_number(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    return dim(read_number(node, text))
+def _size_number(node: Node, reader: SizeReader) -> Task[Dim]:
+    return dim(read_number(node, reader.text))
     yield  # makes it a task, like its companions
 
 
-def _size_name(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    return name(node, ascii_name(str(node.parts[0])))
+def _size_name(node: Node, reader: SizeReader) -> Task[Dim]:
+    return reader.name(node, ascii_name(str(node.parts[0])))
     yield  # makes it a task, like its companions
 
 
-def _size_group(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    result: Dim = yield size_task(node.nodes()[0], text, name, call)
-    return result
+def _size_group(node: Node, reader: SizeReader) -> Task[Dim]:
+    value: Dim = yield size_task(node.nodes()[0], reader)
+    return value
 
 
-def _size_negative(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    result: Dim = yield size_task(node.nodes()[0], text, name, call)
-    return -result
+def _size_negative(node: Node, reader: SizeReader) -> Task[Dim]:
+    value: Dim = yield size_task(node.nodes()[0], reader)
+    return -value
 
 
-def _size_chain(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    total: Dim = yield size_task(node.parts[0], text, name, call)
+def _size_chain(node: Node, reader: SizeReader) -> Task[Dim]:
+    total: Dim = yield size_task(node.parts[0], reader)
     for operator, part in zip(node.ops, node.parts[1:], strict=True):
-        value: Dim = yield size_task(part, text, name, call)
-        if operator == "PLUS":
-            total = total + value
-        elif operator == "MINUS":
-            total = total - value
-        elif operator in ("STAR", "DOTSTAR"):
-            total = total * value
-        elif operator == "SLASH" and value.constant:
-            total = total * dim(1 / value.constant)
-        else:
-            raise _no_size(node, text)
+        value: Dim = yield size_task(part, reader)
+        if operator == "SLASH":
+            if not value.constant:
+                raise no_size(node, reader.text)
+            operator, value = "STAR", dim(1 / value.constant)
+        if operator not in _ARITHMETIC:
+            raise no_size(node, reader.text)
+        total = _ARITHMETIC[operator](total, value)
     return total
 
 
-def _size_power(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
-    base: Dim = yield size_task(node.parts[0], text, name, call)
-    exponent: Dim = yield size_task(node.parts[2], text, name, call)
+_ARITHMETIC: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "PLUS": Dim.__add__,
+    "MINUS": Dim.__sub__,
+    "STAR": Dim.__mul__,
+    "DOTSTAR": Dim.__mul__,
+}
+
+
+def _size_power(node: Node, reader: SizeReader) -> Task[Dim]:
+    base: Dim = yield size_task(node.parts[0], reader)
+    exponent: Dim = yield size_task(node.parts[2], reader)
     power = exponent.constant
     if power is None or power.denominator != 1 or power < 0:
-        raise _no_size(node, text)
+        raise no_size(node, reader.text)
     if power > MAX_POWER:
-        raise LimitExceeded(f"an exponent in a size is at most {MAX_POWER}").locate(text, node.start, node.end)
+        raise LimitExceeded(f"an exponent in a size is at most {MAX_POWER}").locate(reader.text, node.start, node.end)
     return base ** int(power)
 
 
-def _size_index(node: Node, text: str, name: _Names, call: _Calls) -> Task[Dim]:
+def _size_index(node: Node, reader: SizeReader) -> Task[Dim]:
     base, slots = node.parts[0], node.parts[1].parts
-    if base.kind != "name" or len(slots) != 1:
-        raise _no_size(node, text)
-    return dim(SizeAt(ascii_name(str(base.parts[0])), (yield size_task(slots[0], text, name, call))))
+    if base.kind != "name" or len(slots) != 1 or slots[0].kind in ("span", "range"):
+        raise no_size(node, reader.text)
+    name = reader.size_list(base, ascii_name(str(base.parts[0])))
+    at: Dim = yield size_task(slots[0], reader)
+    return dim(SizeAt(name, at))
 
 
-_SIZES: dict[str, Callable[[Node, str, _Names, _Calls], Task[Dim]]] = {
+_SIZES: dict[str, Callable[[Node, SizeReader], Task[Dim]]] = {
     "number": _size_number,
     "name": _size_name,
     "group": _size_group,
@@ -222,6 +229,30 @@ _SIZES: dict[str, Callable[[Node, str, _Names, _Calls], Task[Dim]]] = {
     "power": _size_power,
     "index": _size_index,
 }
+
+
+@dataclass(eq=False)
+class _Declared:
+    """How sizes are read in a declaration: every name is an integer."""
+
+    text: str
+    bound: Mapping[str, Dim]
+    integers: set[str]
+
+    def name(self, node: Node, name: str) -> Dim:
+        """The index of the family, or a size."""
+        if name in self.bound:
+            return self.bound[name]
+        self.integers.add(name)
+        return dim(name)
+
+    def size_list(self, node: Node, name: str) -> str:
+        """Every name may be one."""
+        return name
+
+    def other(self, node: Node) -> Task[Dim]:
+        """Nothing else is a size."""
+        raise no_size(node, self.text)
 
 
 def read_number(node: Node, text: str) -> Fraction:
@@ -359,15 +390,7 @@ class Scope:
 
     def read_size(self, node: Node, text: str, indices: Mapping[str, Dim] | None = None) -> Dim:
         """A size in a declaration, where every name is an integer."""
-        bound = indices or {}
-
-        def meaning(_: Node, name: str) -> Dim:
-            if name in bound:
-                return bound[name]
-            self.integers.add(name)
-            return dim(name)
-
-        size = run(size_task(node, text, meaning))
+        size = run(size_task(node, _Declared(text, indices or {}, self.integers)))
         self.size_lists.update(a.name for a in size.atoms() if isinstance(a, SizeAt))
         return size
 
@@ -466,9 +489,9 @@ class Scope:
         """``Sigma is posdef`` or ``t > 0``: a fact that holds from now on."""
         maker = _ASSUMED.get(condition_node.kind)
         if maker is None:
-            raise ParseError(
-                "only facts can be assumed", hint="write assume A is posdef, or assume t > 0"
-            ).locate(text, condition_node.start, condition_node.end)
+            raise ParseError("only facts can be assumed", hint="write assume A is posdef, or assume t > 0").locate(
+                text, condition_node.start, condition_node.end
+            )
         self.assumptions |= {maker(self, condition_node, text)}
 
 

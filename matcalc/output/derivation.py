@@ -1,56 +1,122 @@
-"""Derivations as text and as LaTeX, as a person would write them: one formula a line, the rule beside it."""
+"""Derivations as text, as LaTeX and as data: one formula a line, the rule beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..rewriting.steps import IDENTIFY, Step
+from ..terms import build, ops
 from ..terms.term import Term
 from .latex import to_latex
-from .text import to_unicode
+from .text import to_text, to_unicode
 
 if TYPE_CHECKING:
-    from ..solving.equation import SolveStep
+    from ..solving.equation import Condition, Equation, SolveStep
     from .layout import IndexNames
 
+WIDTH = 88
+"""The column of the rules is at most this far to the right; a longer formula pushes its own rule on."""
 
-def _conditions(conditions: Sequence[tuple[Term, str]], names: IndexNames | None) -> str:
-    return ", ".join(f"{to_unicode(term, names)} is {fact}" for term, fact in conditions)
+_SIGNS = {"nonzero": ("≠ 0", r"\ne 0"), "positive": ("> 0", "> 0"), "nonneg": ("≥ 0", r"\ge 0")}
+_WORDS = {"posdef": "positive definite", "psd": "positive semidefinite", "posdet": "of positive determinant"}
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _without_sign(term: Term, fact: str) -> Term:
+    """``-2*n`` is nonzero where n is."""
+    number, rest = build.coefficient(term)
+    return rest if fact == "nonzero" and number != 0 and rest.op is not ops.NUM else term
+
+
+def text_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
+    """``n ≠ 0``, ``Σ is positive definite``."""
+    if term.is_scalar and fact in _SIGNS:
+        return f"{to_unicode(_without_sign(term, fact), names)} {_SIGNS[fact][0]}"
+    return f"{to_unicode(term, names)} is {_WORDS.get(fact, fact)}"
+
+
+def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
+    """The same as LaTeX."""
+    if term.is_scalar and fact in _SIGNS:
+        return f"{to_latex(_without_sign(term, fact), names)} {_SIGNS[fact][1]}"
+    return rf"{to_latex(term, names)}\text{{ is {_WORDS.get(fact, fact)}}}"
+
+
+def needed(conditions: Iterable[Condition], names: IndexNames | None = None) -> list[str]:
+    """What a solution needs that does not follow from what was declared, each once."""
+    return list(dict.fromkeys(_reason(c, names) for c in conditions if not c.known))
+
+
+# ---------------------------------------------------------------- text
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Formulas on the left, rules in a column to the right."""
+    column = max((len(formula) for formula, rule in rows if rule and len(formula) <= WIDTH), default=0)
+    return [f"{formula:<{column}}   {rule}" if rule else formula for formula, rule in rows]
+
+
+def _beside(rule: str, conditions: Sequence[str]) -> str:
+    return f"[{rule}" + (f", where {', '.join(conditions)}" if conditions else "") + "]"
 
 
 def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[str]:
     """The first formula, then one line a step: the formula, the rule, the conditions."""
-    lines: list[str] = []
+    rows: list[tuple[str, str]] = []
     last: Term | None = None
     for step in steps:
         if step.before is not last:
-            lines.append(f"  {to_unicode(step.before, names)}")
+            rows.append((f"  {to_unicode(step.before, names)}", ""))
         sign = "⇒" if step.kind == IDENTIFY else "="
-        where = f", where {_conditions(step.conditions, names)}" if step.conditions else ""
-        lines.append(f"{sign} {to_unicode(step.after, names)}    [{step.rule}{where}]")
+        where = [text_condition(term, fact, names) for term, fact in step.conditions]
+        rows.append((f"{sign} {to_unicode(step.after, names)}", _beside(step.rule, where)))
         last = step.after
-    return lines
+    return _columns(rows)
+
+
+def _sides(equation: Equation) -> tuple[Term, Term]:
+    """Both sides; a zero of any shape is written 0."""
+    left, right = (build.ZERO_NUM if side.op is ops.ZEROS else side for side in (equation.left, equation.right))
+    return left, right
+
+
+def _reason(condition: Condition, names: IndexNames | None) -> str:
+    shown = text_condition(condition.term, condition.fact, names)
+    return f"{shown} ({condition.reason})" if condition.reason not in ("", "assumed") else shown
+
+
+def text_equation(equation: Equation, names: IndexNames | None = None) -> str:
+    """``left = right`` on one line."""
+    left, right = _sides(equation)
+    return f"{to_unicode(left, names)} = {to_unicode(right, names)}"
 
 
 def text_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) -> list[str]:
     """The first equation, then one line a step: the equation, the strategy, the conditions with reasons."""
-    lines: list[str] = []
-    last: object = None
+    rows: list[tuple[str, str]] = []
+    last: Equation | None = None
     for step in steps:
         if step.before != last:
-            lines.append(f"  {to_unicode(step.before.left, names)} = {to_unicode(step.before.right, names)}")
-        where = "".join(
-            f", where {to_unicode(c.term, names)} is {c.fact}" + (f" ({c.reason})" if c.reason else "")
-            for c in step.conditions
-        )
-        lines.append(f"⇔ {to_unicode(step.after.left, names)} = {to_unicode(step.after.right, names)}    [{step.rule}{where}]")
+            rows.append((f"  {text_equation(step.before, names)}", ""))
+        where = [_reason(c, names) for c in step.conditions]
+        rows.append((f"⇔ {text_equation(step.after, names)}", _beside(step.rule, where)))
         last = step.after
-    return lines
+    return _columns(rows)
+
+
+# ---------------------------------------------------------------- LaTeX
 
 
 def _words(rule: str) -> str:
-    return rule.replace("_", r"\_").replace("^", r"\^{}").replace("'", r"'")
+    return rule.replace("_", r"\_").replace("^", r"\^{}")
+
+
+def _note(rule: str, conditions: Sequence[str]) -> str:
+    note = rf" && \text{{{_words(rule)}}}"
+    return note + r"\;(" + r",\; ".join(conditions) + ")" if conditions else note
 
 
 def _aligned(rows: list[str]) -> str:
@@ -68,26 +134,78 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
         left = ""
         if step.kind == IDENTIFY and wrt is not None:
             left = rf"\frac{{\partial}}{{\partial {to_latex(wrt, names)}}} = "
-        note = rf" && \text{{{_words(step.rule)}}}"
-        if step.conditions:
-            facts = r",\; ".join(rf"{to_latex(t, names)}\text{{ is {fact}}}" for t, fact in step.conditions)
-            note += rf"\;({facts})"
+        note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in step.conditions])
         rows.append(f"&{sign} {left}{to_latex(step.after, names)}{note}")
         last = step.after
     return _aligned(rows)
 
 
+def latex_equation(equation: Equation, names: IndexNames | None = None) -> str:
+    """``left = right``."""
+    left, right = _sides(equation)
+    return f"{to_latex(left, names)} = {to_latex(right, names)}"
+
+
 def latex_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) -> str:
     """The solution as an ``aligned`` block of equations."""
     rows: list[str] = []
-    last: object = None
+    last: Equation | None = None
     for step in steps:
         if step.before != last:
-            rows.append(f"& {to_latex(step.before.left, names)} = {to_latex(step.before.right, names)}")
-        note = rf" && \text{{{_words(step.rule)}}}"
-        if step.conditions:
-            facts = r",\; ".join(rf"{to_latex(c.term, names)}\text{{ is {c.fact}}}" for c in step.conditions)
-            note += rf"\;({facts})"
-        rows.append(rf"\Leftrightarrow\;& {to_latex(step.after.left, names)} = {to_latex(step.after.right, names)}{note}")
+            rows.append(f"& {latex_equation(step.before, names)}")
+        note = _note(step.rule, [latex_condition(c.term, c.fact, names) for c in step.conditions])
+        rows.append(rf"\Leftrightarrow\;& {latex_equation(step.after, names)}{note}")
         last = step.after
     return _aligned(rows)
+
+
+# ---------------------------------------------------------------- data
+
+
+def data_condition(term: Term, fact: str, names: IndexNames | None = None) -> dict[str, Any]:
+    """A condition as plain data."""
+    return {
+        "term": to_text(term, names),
+        "fact": fact,
+        "text": text_condition(term, fact, names),
+        "latex": latex_condition(term, fact, names),
+    }
+
+
+def data_known_condition(condition: Condition, names: IndexNames | None = None) -> dict[str, Any]:
+    """A condition of a solution as plain data, with what is known about it."""
+    found = data_condition(condition.term, condition.fact, names)
+    return {**found, "known": condition.known, "reason": condition.reason}
+
+
+def data_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[dict[str, Any]]:
+    """The steps as plain data: the rule, the formula that it gave, the one before, the conditions."""
+    return [
+        {
+            "rule": step.rule,
+            "text": to_text(step.after, names),
+            "latex": to_latex(step.after, names),
+            "before": to_text(step.before, names),
+            "conditions": [data_condition(t, fact, names) for t, fact in step.conditions],
+        }
+        for step in steps
+    ]
+
+
+def data_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) -> list[dict[str, Any]]:
+    """The steps of a solution as plain data."""
+    return [
+        {
+            "rule": step.rule,
+            "text": _plain(step.after, names),
+            "latex": latex_equation(step.after, names),
+            "before": _plain(step.before, names),
+            "conditions": [data_known_condition(c, names) for c in step.conditions],
+        }
+        for step in steps
+    ]
+
+
+def _plain(equation: Equation, names: IndexNames | None) -> str:
+    left, right = _sides(equation)
+    return f"{to_text(left, names)} = {to_text(right, names)}"

@@ -6,13 +6,15 @@ Fuel bounds the number of rule applications; when it runs out the last ones are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded
 from ..terms import ops
-from ..terms.build import mul, tr, transpose, with_args
+from ..terms.build import add, had, kron, mul, times, transpose, with_args
+from ..terms.dims import ONE, Name
 from ..terms.ops import Op
+from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .facts import Facts
 from .match import FLAT, instantiate, is_variable, match_root
@@ -38,11 +40,15 @@ class RuleIndex:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self._by_op: dict[Op, list[tuple[Rule, frozenset[Op]]]] = {}
+        self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
             needed = frozenset(
-                a.op for a in rule.left.args if not is_variable(a) and a.op is not ops.MEMBER
+                a.op for a in rule.left.args if not is_variable(a) and a.op not in (ops.MEMBER, ops.INT)
             )
             self._by_op.setdefault(rule.left.op, []).append((rule, needed))
+            distributes = _spreading(rule)
+            if distributes is not None:
+                self.spread[rule] = distributes
 
     def candidates(self, term: Term) -> Iterable[Rule]:
         """The rules whose left side could match at the root."""
@@ -65,17 +71,23 @@ class Rewriter:
         self._normal: dict[Term, Term] = {}
 
     def apply_at_root(self, term: Term) -> Applied | None:
-        """The first rule that applies at the root, used once."""
+        """The first rule that applies at the root, used once (a row that distributes: over all operands)."""
         for rule in self.index.candidates(term):
+            if rule in self.index.spread:
+                spread = self.index.spread[rule](term)
+                if spread is not None:
+                    return Applied(rule, term, spread)
+                continue
+            if rule.ordered:
+                best = self._smallest(rule, term)
+                if best is not None:
+                    return Applied(rule, term, best)
+                continue
             for bindings, put_back in match_root(rule.left, term):
                 if not all(self.facts.holds(g, bindings) for g in rule.guards):
                     continue
                 result = put_back(instantiate(rule.right, bindings))
-                if rule.ordered:
-                    result = self._transposes_settled(result)
-                    if not smaller(result, term):
-                        continue
-                elif result is term:
+                if result is term:
                     continue
                 conditions = tuple(
                     (instantiate(g.term, bindings), g.fact) for g in (*rule.guards, *rule.conditions)
@@ -84,21 +96,35 @@ class Rewriter:
                 return Applied(rule, term, result, conditions)
         return None
 
-    def _transposes_settled(self, term: Term) -> Term:
-        """The term with ``(A*B)'`` as ``B'*A'``: forms that an ordered rule compares must be normal themselves."""
-        if term.op is ops.TR:
-            return tr(self._transposes_settled(term.args[0]))
-        if term.op is not ops.MUL:
-            return term
-        factors: list[Term] = []
-        for factor in term.args:
-            if factor.op is ops.TRANSPOSE:
-                inside = factor.args[0]
-                parts = inside.args if inside.op is ops.MUL else (inside,)
-                factors += [self.normalize(transpose(part)) for part in reversed(parts)]
-            else:
-                factors.append(factor)
-        return mul(*factors)
+    def _smallest(self, rule: Rule, term: Term) -> Term | None:
+        """The smallest of the forms that an ordered row gives for a product A*B, if smaller than the term."""
+        inside = term.args[0] if term.op is not ops.MUL else term
+        if inside.op is not ops.MUL:
+            return None
+        factors = inside.args
+        shape = rule.left if rule.left.op is ops.MUL else rule.left.args[0]
+        first, second = (p.attr for p in shape.args)
+        best, wanted = factors, [f.key for f in factors]
+        if shape.rows is ONE and inside.rows is not ONE or shape.cols is ONE and inside.cols is not ONE:
+            return None
+        for cut in range(1, len(factors)):
+            runs = {first: factors[:cut], second: factors[cut:]}
+            form = self._factors(rule.right, runs)
+            keys = [f.key for f in form]
+            if keys < wanted:
+                best, wanted = form, keys
+        if best is factors:
+            return None
+        product = mul(*best)
+        return product if term is inside else with_args(term, (product,))
+
+    def _factors(self, pattern: Term, runs: dict[Symbol, tuple[Term, ...]]) -> tuple[Term, ...]:
+        """The factors of the right side of an ordered row, transposes pushed inwards."""
+        if pattern.op is ops.SYM:
+            return runs[pattern.attr]
+        if pattern.op is ops.TRANSPOSE:
+            return tuple(self.normalize(transpose(f)) for f in reversed(self._factors(pattern.args[0], runs)))
+        return tuple(f for part in pattern.args for f in self._factors(part, runs))
 
     def normalize(self, root: Term) -> Term:
         """The normal form of a term.  Raises :class:`LimitExceeded` when the fuel runs out."""
@@ -154,18 +180,38 @@ class Rewriter:
         return normal[root]
 
 
-def smaller(a: Term, b: Term) -> bool:
-    """The order in which ordered rules go down: operands compared from the left."""
-    x, y = a, b
-    while x is not y:
-        if x.op is not y.op:
-            return x.key < y.key
-        if len(x.args) != len(y.args) or not x.args:
-            return x.key < y.key
-        for p, q in zip(x.args, y.args, strict=True):
-            if p is not q:
-                if x.op in FLAT or len(x.args) > 1:
-                    return p.key < q.key
-                x, y = p, q
-                break
-    return False
+def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
+    """For a row ``u(A + B) -> u(A) + u(B)`` over a flat operation: the same over all operands at once."""
+    left, right = rule.left, rule.right
+    if rule.guards or rule.ordered or len(left.args) != 1 or left.attr is not None or left.args[0].op not in FLAT:
+        return None
+    inside = left.args[0]
+    if len(inside.args) != 2 or len(right.args) != 2 or right.op not in FLAT or not all(is_variable(a) for a in inside.args):
+        return None
+    sizes = [size for a in inside.args for size in a.shape]
+    if any(not isinstance(size.atom, Name) for size in sizes) or any(a.is_square for a in inside.args):
+        return None
+    images = [with_args(left, (a,)) for a in inside.args]
+    if list(right.args) == images:
+        backwards = False
+    elif list(right.args) == images[::-1]:
+        backwards = not inside.op.commutative
+    else:
+        return None
+    outer, inner = right.op, inside.op
+
+    def spread(term: Term) -> Term | None:
+        if term.args[0].op is not inner:
+            return None
+        images = [with_args(term, (a,)) for a in term.args[0].args]
+        return with_args_of(outer, images[::-1] if backwards else images)
+
+    return spread
+
+
+def with_args_of(op: Op, args: list[Term]) -> Term:
+    """A flat operation of these operands."""
+    return _MAKE[op](*args)
+
+
+_MAKE: dict[Op, Callable[..., Term]] = {ops.ADD: add, ops.MUL: mul, ops.HAD: had, ops.KRON: kron, ops.TIMES: times}

@@ -139,6 +139,13 @@ def match(pattern: Term, subject: Term, b: Bindings, linear: bool = False) -> It
             if bound is not None:
                 yield bound
         return
+    if op is ops.INT and isinstance(pattern.attr, Name):
+        value = build.as_dim(subject)
+        if value is not None and all(part.denominator == 1 for _, part in value.terms):
+            matched = match_dim(dim(pattern.attr), value, b)
+            if matched is not None:
+                yield matched
+        return
     if op is not subject.op:
         return
     if op.binder:
@@ -254,6 +261,48 @@ def _match_run(
         yield from _match_run(rest, subjects, at + 1, found, linear, op)
 
 
+def _match_inside(
+    patterns: tuple[Term, ...], subjects: tuple[Term, ...], linear: bool, op: Op
+) -> Iterator[tuple[Bindings, int, int]]:
+    """Match a run anywhere inside; yields the bindings and the two ends of the run.
+
+    The first pattern that is no variable is found first, since it says what the variables before it are.
+    """
+    anchor = next((i for i, p in enumerate(patterns) if not is_variable(p) and not _is_body(p)), None)
+    if not anchor:
+        for start in range(len(subjects) - len(patterns) + 1):
+            for b, stop in _match_run(patterns, subjects, start, {}, linear, op):
+                yield b, start, stop
+        return
+    before, after = patterns[:anchor], patterns[anchor + 1 :]
+    for at in range(len(before), len(subjects) - len(after)):
+        for b in match(patterns[anchor], subjects[at], {}, linear):
+            for found, start in _match_back(before, subjects, at, b, linear, op):
+                for full, stop in _match_run(after, subjects, at + 1, found, linear, op):
+                    yield full, start, stop
+
+
+def _match_back(
+    patterns: tuple[Term, ...], subjects: tuple[Term, ...], end: int, b: Bindings, linear: bool, op: Op
+) -> Iterator[tuple[Bindings, int]]:
+    """Match variables with the runs that end at ``end``; yields where they begin."""
+    if not patterns:
+        yield b, end
+        return
+    last, rest = patterns[-1], patterns[:-1]
+    known = b.get(last.attr) if is_variable(last) else None
+    if known is not None:
+        parts = known.args if known.op is op else (known,)
+        if subjects[max(0, end - len(parts)) : end] == parts:
+            yield from _match_back(rest, subjects, end - len(parts), b, linear, op)
+        return
+    combine = _COMBINE[op]
+    for length in range(1, end - len(rest) + 1):
+        piece = subjects[end - 1] if length == 1 else combine(*subjects[end - length : end])
+        for found in match(last, piece, b, linear):
+            yield from _match_back(rest, subjects, end - length, found, linear, op)
+
+
 def _match_some(
     patterns: tuple[Term, ...], subjects: list[Term], b: Bindings, linear: bool, op: Op, exact: bool
 ) -> Iterator[tuple[Bindings, list[Term]]]:
@@ -296,10 +345,9 @@ def match_root(pattern: Term, subject: Term, linear: bool = False) -> Iterator[t
     if op is ops.MUL or op is ops.KRON:
         args = subject.args
         combine = _COMBINE[op]
-        for start in range(len(args) - len(pattern.args) + 1):
-            for b, stop in _match_run(pattern.args, args, start, {}, linear, op):
-                if _settled(b):
-                    yield b, _surround(combine, args[:start], args[stop:])
+        for b, start, stop in _match_inside(pattern.args, args, linear, op):
+            if _settled(b):
+                yield b, _surround(combine, args[:start], args[stop:])
         return
     if op in FLAT and op.commutative:
         combine = _COMBINE[op]
@@ -344,7 +392,7 @@ def instantiate(pattern: Term, b: Bindings) -> Term:
         known = b.get(index)
         lo, hi = instantiate_dim(index.lo, b), instantiate_dim(index.hi, b)
         assert lo is not None and hi is not None
-        level = known.atom.level if known is not None else 1 + max((t.height for t in b.values() if isinstance(t, Term)), default=0)
+        level = known.atom.level if known is not None else _free_level(b)
         new = Index(level, lo, hi)
         inside = instantiate(pattern.args[0], {**b, index: dim(new)})
         return build.binder(op, Range(new, pattern.attr.step), inside)
@@ -352,6 +400,18 @@ def instantiate(pattern: Term, b: Bindings) -> Term:
     if op is ops.DIFF and "diff" in b:
         return b["diff"](args[0])  # type: ignore[no-any-return]
     return build.with_attr(pattern, args, _instantiate_attr(pattern.attr, b))
+
+
+def _free_level(b: Bindings) -> int:
+    """A level above all indices that occur in what is bound, so that a new index captures nothing."""
+    level = 0
+    for value in b.values():
+        part = value[1] if type(value) is tuple and len(value) == 2 else value
+        if isinstance(part, Term):
+            level = max(level, part.height)
+        if isinstance(part, Term | Dim):
+            level = max([level, *(index.level for index in part.indices)])
+    return level + 1
 
 
 def _instantiate_attr(attr: Any, b: Bindings) -> Any:

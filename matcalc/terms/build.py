@@ -3,6 +3,7 @@
 Every other identity is a named rule.  What is kept here by construction:
 
 * sums are flat, sorted and without like terms; products of scalars likewise, equal bases merged;
+* commutative products are flat up to :data:`CLOSED` factors;
 * matrix products are flat up to :data:`WIDTH` factors, without identities, scalars in front, and
   split where the inner dimension is 1 (``x*(y'*z)`` is the scalar ``y'*z`` times ``x``);
 * Hadamard products are flat and sorted; Kronecker products flat;
@@ -24,6 +25,9 @@ from .term import Number, Term, make
 
 WIDTH = 64
 """A flat product has at most this many factors; longer ones nest."""
+
+CLOSED = 32
+"""A commutative product of more factors than this is one factor of further products."""
 
 MAX_DIGITS = 4000
 """Exact numbers longer than this are refused."""
@@ -231,9 +235,9 @@ def add(*terms: Term) -> Term:
 
 def _sum_key(term: Term) -> tuple[Any, ...]:
     if term.op is ops.SCALE and term.args[0].op is ops.NUM:
-        return (term.args[1].key, 1)
+        return (term.args[1].key, 1, term.key)
     if term.op is ops.TIMES and term.args[0].op is ops.NUM:
-        return (term.args[1].key, 1)
+        return (term.args[1].key, 1, term.key)
     return (term.key, 0)
 
 
@@ -257,7 +261,7 @@ def times(*scalars: Term) -> Term:
         op = term.op
         if op is ops.NUM:
             number = number * term.attr
-        elif op is ops.TIMES:
+        elif op is ops.TIMES and len(term.args) <= CLOSED:
             stack.extend(reversed(term.args))
         elif op is ops.POW:
             powers.setdefault(term.args[0], []).append(term.args[1])
@@ -272,11 +276,9 @@ def times(*scalars: Term) -> Term:
         factor = base if exponent is ONE_NUM else power_of(base, exponent)
         if factor.op is ops.NUM:
             number = number * factor.attr
-        elif factor.op is ops.TIMES or (factor.op is ops.POW and factor.args[0] is not base):
-            factors.append(factor)
-            again = True
         else:
             factors.append(factor)
+            again |= factor is not base and (factor.op is not ops.POW or factor.args[0] is not base)
     if again:
         return times(num(number), *factors)
     if not factors:
@@ -313,14 +315,14 @@ def power_of(base: Term, exponent: Term) -> Term:
                 return num(Fraction(value) ** power)
         if base.op is ops.NUM and base.attr in (0, 1) and power > 0:
             return base
-        if base.op is ops.POW and base.args[1].op is ops.NUM:
-            inner = base.args[1].attr
-            if isinstance(power, int) and (isinstance(inner, int) or power != 2 or inner.denominator % 2):
-                return power_of(base.args[0], num(inner * power))
-            if isinstance(power, int):
-                return power_of(base.args[0], num(inner * power))
-        if base.op is ops.POW and isinstance(power, int):
-            return power_of(base.args[0], times(base.args[1], exponent) if base.args[1].is_scalar else scale(exponent, base.args[1]))
+        if isinstance(power, int):
+            if base.op is ops.POW:
+                inner = base.args[1]
+                return power_of(base.args[0], smul(exponent, inner))
+            if base.op is ops.TIMES or base.op is ops.SCALE:
+                number, rest = coefficient(base)
+                if number != 1 and (number != 0 or power > 0):
+                    return smul(power_of(num(number), exponent), power_of(rest, exponent))
     if base.op is ops.ONES or base is ONE_NUM:
         return ones(like.rows, like.cols)
     return make(ops.POW, (base, exponent), None, like.rows, like.cols)
@@ -471,7 +473,7 @@ def had(*factors: Term) -> Term:
             shape = term
         elif term.rows is not shape.rows or term.cols is not shape.cols:
             raise _mismatch("product entry by entry", shape, term, _hadamard_hint(shape, term))
-        if term.op is ops.HAD:
+        if term.op is ops.HAD and len(term.args) <= CLOSED:
             stack.extend(reversed(term.args))
         elif term.op is ops.ONES:
             continue
@@ -747,7 +749,7 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
     """A sum or an ordered product over ``attr.index``, which takes its canonical level."""
     from .walk import substitute_indices
 
-    index, step = attr
+    index, step = attr.index, attr.step
     if op is ops.PROD and body.is_scalar and step == -1:
         index, step, body = _reversed(index, body)
     level = body.height + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .dims import Dim, Index, substitute
+from .dims import Atom, Dim, Index, substitute
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Family:
 
     def shape_at(self, at: Dim) -> tuple[Dim, Dim]:
         """The shape of the member with index ``at``."""
-        mapping = {self.index: at}
+        mapping: dict[Atom, Dim] = {self.index: at}
         return substitute(self.rows, mapping), substitute(self.cols, mapping)
 
 
@@ -79,7 +79,8 @@ class Unknown(NamedTuple):
         return Unknown(self.name, self.order + 1, self.role)
 
 
-class Range(NamedTuple):
+@dataclass(frozen=True)
+class Range:
     """A bound index of a sum or an ordered product; ``step`` is 1 or -1 (products only)."""
 
     index: Index

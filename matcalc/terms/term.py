@@ -18,6 +18,7 @@ from .symbols import Family, Grid, Member, Range, Symbol, Unknown
 
 Shape = tuple[Dim, Dim]
 
+MAX_WEIGHT = 1_000_000_000
 HAS_DIFF = 1
 HAS_PATTERN = 2
 
@@ -26,10 +27,11 @@ class Term:
     """An operator applied to terms.
 
     ``indices`` are the bound indices that occur free in it, ``height`` the number of binders
-    above one another inside, ``key`` a total order that depends on the term alone.
+    above one another inside, ``key`` a total order that depends on the term alone, ``weight`` the
+    number of nodes written out as a tree (capped at :data:`MAX_WEIGHT`).
     """
 
-    __slots__ = ("__weakref__", "args", "attr", "cols", "depth", "flags", "height", "indices", "key", "op", "rows")
+    __slots__ = ("__weakref__", "args", "attr", "cols", "depth", "flags", "height", "indices", "key", "op", "rows", "weight")
     op: Op
     args: tuple[Term, ...]
     attr: Any
@@ -40,6 +42,7 @@ class Term:
     height: int
     indices: frozenset[Index]
     key: tuple[int, str, int, bytes]
+    weight: int
 
     @property
     def shape(self) -> Shape:
@@ -130,14 +133,16 @@ def make(op: Op, args: tuple[Term, ...], attr: Any, rows: Dim, cols: Dim) -> Ter
     term.op, term.args, term.attr = op, args, attr
     term.rows, term.cols = rows, cols
     flags = HAS_DIFF if op is DIFF else 0
-    if (op is SYM and attr.role == "pattern") or (isinstance(attr, Unknown) and attr.role == "pattern"):
+    if getattr(attr, "role", None) == "pattern" or (op is MEMBER and attr.family.role == "pattern"):
         flags |= HAS_PATTERN
     depth = height = 0
+    weight = 1
     indices = _attr_indices(attr) if attr is not None else NO_INDICES
     digest = blake2b(digest_size=12)
     digest.update(f"{op.name}|{_stable(attr)}".encode())
     for arg in args:
         flags |= arg.flags
+        weight += arg.weight
         if arg.depth >= depth:
             depth = arg.depth + 1
         if arg.height > height:
@@ -148,6 +153,7 @@ def make(op: Op, args: tuple[Term, ...], attr: Any, rows: Dim, cols: Dim) -> Ter
     if op.binder:
         height += 1
         indices = (indices - {attr.index}) | _attr_indices(attr)
+    term.weight = weight if weight < MAX_WEIGHT else MAX_WEIGHT
     term.flags, term.depth, term.height, term.indices = flags, depth, height, indices
     term.key = (op.rank, _lead(op, args, attr), depth, digest.digest())
     _TERMS[key] = term

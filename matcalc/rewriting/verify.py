@@ -1,0 +1,713 @@
+"""Checks of rule files that need numbers or a rewriter: "adding a rule adds its test".
+
+* :func:`verify_row`: both sides of a row agree on random inputs of the declared kinds;
+* :func:`superfluous_guards`: without any one guard the row is wrong somewhere;
+* :func:`shadowed`: some instance of the left side is first rewritten by this row and no other;
+* :func:`endless`: rewriting an instance of the left side ends.
+
+Random inputs are instances of the pattern: a matrix variable becomes a matrix, a vector, a row, a
+sum or a product, a body ``e[i]`` depends on i, a range has length 0, 1, 3 or a symbolic one.
+Instances that the pattern does not match are left out, so each comparison is a use of the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+from ..errors import LimitExceeded, MatcalcError, ShapeError
+from ..terms import build, ops
+from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim
+from ..terms.symbols import Family, Symbol, Unknown
+from ..terms.term import Term
+from ..terms.walk import attr_dims, postorder
+from .engine import Rewriter
+from .facts import Facts, Query
+from .loader import LINEAR, RULE_FILES, LinearRow, Loaded, load
+from .match import HOLE, Bindings, instantiate, instantiate_dim, is_variable, match, match_root
+from .rule import Compare, Fact, Guard, Has, Implication, Rule
+
+if TYPE_CHECKING:
+    from ..numeric.evaluate import Array, Env
+
+Row = Rule | Fact | LinearRow
+
+WANTED = 12
+"""Comparisons made for one row; as many different instances."""
+DRAWS = 80
+"""Instances drawn at most to come to that number."""
+LIMIT = 1e-7
+"""The largest relative difference that counts as equal."""
+STYLES = ("distinct", "equal", "some ones", "distinct", "mixed")
+LETTERS = tuple("mnpqruvwdc")
+
+
+class Verdict(NamedTuple):
+    """What a check of one row found: ``check`` names it, ``trials`` counts the comparisons."""
+
+    ok: bool
+    check: str
+    message: str
+    trials: int = 0
+
+
+# ---------------------------------------------------------------- what a pattern holds
+
+
+@dataclass
+class Pattern:
+    """The variables of a row, by what may be put in their place."""
+
+    symbols: dict[Symbol, None] = field(default_factory=dict)
+    families: dict[Family, None] = field(default_factory=dict)
+    functions: dict[str, None] = field(default_factory=dict)
+    ranges: dict[tuple[Dim, Dim], None] = field(default_factory=dict)
+    shapes: dict[Name, None] = field(default_factory=dict)
+    places: dict[Name, None] = field(default_factory=dict)
+    numbers: dict[Name, None] = field(default_factory=dict)
+
+
+def pattern_of(*terms: Term) -> Pattern:
+    """The variables that occur in the left side of a row."""
+    found = Pattern()
+    for term in postorder(*terms):
+        _note(term, found)
+    ends = {atom for pair in found.ranges for end in pair for atom in end.atoms()}
+    for table in (found.places, found.numbers):
+        for name in [n for n in table if n in found.shapes or n in ends]:
+            del table[name]
+    return found
+
+
+def _note(term: Term, found: Pattern) -> None:
+    if is_variable(term):
+        found.symbols[term.attr] = None
+        _names((term.rows, term.cols), found.shapes)
+    elif term.op is ops.MEMBER:
+        found.families[term.attr.family] = None
+        _names((term.attr.family.rows, term.attr.family.cols), found.shapes)
+    elif term.op.binder:
+        found.ranges[term.attr.index.lo, term.attr.index.hi] = None
+    elif isinstance(term.attr, Unknown):
+        found.functions[term.attr.name] = None
+    elif term.op in (ops.ENTRY, ops.BASIS):
+        _names(term.attr[: 2 if term.op is ops.ENTRY else 1], found.places)
+        _names(term.attr[1:] if term.op is ops.BASIS else (), found.shapes)
+    elif term.op in (ops.MPOW, ops.INT):
+        _names(attr_dims(term.attr), found.numbers)
+    else:
+        _names(attr_dims(term.attr), found.shapes)
+
+
+def _names(dims: Iterable[Dim], into: dict[Name, None]) -> None:
+    for d in dims:
+        into.update(dict.fromkeys(sorted((a for a in d.atoms() if isinstance(a, Name)), key=str)))
+
+
+# ---------------------------------------------------------------- instances of a pattern
+
+
+class Wanted(NamedTuple):
+    """What must hold of the variables: facts of symbols and bodies, and of other expressions."""
+
+    of_symbol: dict[str, frozenset[str]]
+    of_term: tuple[Has, ...]
+
+
+def _wanted(guards: Iterable[Guard], conditions: Iterable[Has]) -> Wanted:
+    of_symbol: dict[str, frozenset[str]] = {}
+    of_term: list[Has] = []
+    for has in [*(g for g in guards if isinstance(g, Has) and not g.negated), *conditions]:
+        name = _variable_name(has.term)
+        if name is None:
+            of_term.append(has)
+        else:
+            of_symbol[name] = of_symbol.get(name, frozenset()) | {has.fact}
+    return Wanted(of_symbol, tuple(of_term))
+
+
+def _variable_name(term: Term) -> str | None:
+    if is_variable(term):
+        return str(term.attr.name)
+    return str(term.attr.family.name) if term.op is ops.MEMBER else None
+
+
+_DRAWN = {"fullrank": frozenset({"tall"}), "fullrow": frozenset({"wide"}), "nonzero": frozenset[str]()}
+"""How variables are drawn for a fact that the sampler has no draw for: full rank is what a random matrix has."""
+
+
+class Instance:
+    """Random terms in place of the variables of a pattern.
+
+    ``plain`` instances put variables for variables only, so that they are as general as can be.
+    """
+
+    def __init__(self, pattern: Pattern, wanted: Wanted, seed: int, *, style: str, plain: bool = False) -> None:
+        self.rng = Random(seed)
+        self.plain = plain
+        self.wanted = wanted
+        self.prefix = self.rng.choice(("", "A", "b", "z"))
+        self.assumptions: set[Query] = set()
+        self.bindings: Bindings = {}
+        self._sizes(pattern, style)
+        for symbol in pattern.symbols:
+            self.bindings[symbol] = self._term(symbol)
+        for family in pattern.families:
+            self.bindings[family] = self._body(family)
+        for number, name in enumerate(pattern.functions):
+            self.bindings["function", name] = Unknown(f"f{number}", 0)
+
+    def _sizes(self, pattern: Pattern, style: str) -> None:
+        letters = self.rng.sample(LETTERS, len(LETTERS))
+        for name in pattern.shapes:
+            self.bindings[name] = self._size(style, letters)
+        for name in pattern.places:
+            self.bindings[name] = dim(letters.pop())
+        for name in pattern.numbers:
+            k = dim(letters.pop())
+            self.bindings[name] = k if self.plain else self.rng.choice((k, k, k + 1, -k, dim(2), dim(3), dim(-2)))
+        for low, high in pattern.ranges:
+            self._range(low, high)
+
+    def _size(self, style: str, letters: list[str]) -> Dim:
+        if style == "equal":
+            return dim("n")
+        if (style == "some ones" and self.rng.random() < 0.4) or (style == "mixed" and self.rng.random() < 0.15):
+            return ONE
+        return self.rng.choice((dim("m"), dim("n"))) if style == "mixed" else dim(letters.pop())
+
+    def _range(self, low: Dim, high: Dim) -> None:
+        """Bind the ends of a range: symbolic, or of length 0, 1 or 3."""
+        length = None if self.plain else self.rng.choice((0, 1, 3, None))
+        start = self.rng.choice((ONE, ONE, ZERO, dim("L")))
+        for end, value in ((low, start), (high, dim("N") + start - 1 if length is None else start + length - 1)):
+            if isinstance(end.atom, Name):
+                self.bindings.setdefault(end.atom, value)
+
+    def _dims(self, shape: Symbol | Family) -> tuple[Dim, Dim]:
+        rows, cols = (instantiate_dim(side, self.bindings) for side in (shape.rows, shape.cols))
+        if rows is None or cols is None:
+            raise MatcalcError(f"the shape of {shape.name} is not fixed by the left side")
+        return rows, cols
+
+    def _term(self, symbol: Symbol) -> Term:
+        rows, cols = self._dims(symbol)
+        facts = self.wanted.of_symbol.get(symbol.name, frozenset()) | symbol.facts
+        if facts or self.plain:
+            return self._symbol(symbol.name, rows, cols, facts)
+        if rows is ONE and cols is ONE:
+            return self._scalar(symbol.name)
+        return self._array(symbol.name, rows, cols)
+
+    def _symbol(self, name: str, rows: Dim, cols: Dim, facts: frozenset[str] = frozenset()) -> Term:
+        drawn = frozenset[str]().union(*(_DRAWN.get(fact, frozenset({fact})) for fact in facts))
+        term = build.sym(Symbol(self.prefix + name, rows, cols, drawn))
+        self.assumptions |= {(term, fact) for fact in facts}
+        return term
+
+    def _scalar(self, name: str) -> Term:
+        choice = self.rng.random()
+        if choice < 0.7:
+            return self._symbol(name, ONE, ONE)
+        if choice < 0.85:
+            return self._symbol(name, ONE, ONE, frozenset({"integer"}))
+        return build.num(self.rng.choice((2, 3, -1, Fraction(1, 2))))
+
+    def _array(self, name: str, rows: Dim, cols: Dim) -> Term:
+        choice = self.rng.random()
+        if choice < 0.7:
+            return self._symbol(name, rows, cols)
+        if choice < 0.85:
+            return build.add(self._symbol(name, rows, cols), self._symbol(f"{name}_1", rows, cols))
+        return build.mul(self._symbol(name, rows, rows), self._symbol(f"{name}_1", rows, cols))
+
+    def _body(self, family: Family) -> tuple[Index, Term]:
+        """A term that depends on an index in a way of its own."""
+        rows, cols = self._dims(family)
+        facts = self.wanted.of_symbol.get(family.name, frozenset()) | family.facts
+        index = Index(90, ZERO, dim(99))
+        members = Family(family.name, Index(0, ZERO, dim(99)), rows, cols, facts)
+        own = build.member(members, index)
+        if facts or self.plain:
+            return index, own
+        form = self.rng.randrange(4)
+        if form == 0:
+            return index, build.smul(build.integer(dim(index) + 1), own)
+        if form == 1:
+            return index, build.add(own, build.smul(build.integer(index), self._symbol(family.name, rows, cols)))
+        return index, own
+
+
+def instances(row: Row, seed: int, *, guards: Sequence[Guard] | None = None, plain: bool = False) -> Iterator[Instance]:
+    """Random fillings of the variables of a row such that its guards (or only those given) hold."""
+    own, conditions = _guards(row)
+    wanted = _wanted(own if guards is None else guards, conditions)
+    pattern = pattern_of(*_patterns(row))
+    start = crc32(row_name(row).encode()) + seed
+    for draw in range(DRAWS):
+        try:
+            made = Instance(pattern, wanted, start + 7919 * draw, style=STYLES[draw % len(STYLES)], plain=plain)
+            if isinstance(row, LinearRow):
+                _let_vary(made)
+        except ShapeError:
+            continue
+        yield made
+
+
+def _let_vary(made: Instance) -> None:
+    """Put a differential in the place of what varies in a linear row."""
+    for key, value in made.bindings.items():
+        if isinstance(key, Symbol) and key.name == HOLE:
+            made.bindings[key] = build.diff(build.sym(Symbol(HOLE, value.rows, value.cols)))
+
+
+def _patterns(row: Row) -> tuple[Term, ...]:
+    if isinstance(row, LinearRow):
+        return (row.pattern,) if row.covector is None else (row.pattern, row.covector)
+    return (row.left,) if isinstance(row, Rule) else (row.term,)
+
+
+def _guards(row: Row) -> tuple[tuple[Guard, ...], tuple[Has, ...]]:
+    if isinstance(row, LinearRow):
+        return row.rule.guards, row.rule.conditions
+    return row.guards, row.conditions if isinstance(row, Rule) else ()
+
+
+def row_name(row: Row) -> str:
+    """The name of a row."""
+    return row.rule.name if isinstance(row, LinearRow) else row.name
+
+
+def _facts(assumptions: Iterable[Query]) -> Facts:
+    file = load("facts").file
+    return Facts(file.facts, file.implications, frozenset(assumptions))
+
+
+# ---------------------------------------------------------------- uses of a row
+
+
+class Use(NamedTuple):
+    """A row used on an instance: terms that must be equal, or one that must have a fact.
+
+    For a linear row ``terms`` are L(X), G, X, L*(G), or L(X), X, M.  Inputs are drawn for the left
+    side alone: that the right side has a value for them is part of the claim.
+    """
+
+    terms: tuple[Term, ...]
+    require: tuple[Query, ...] = ()
+
+    @property
+    def given(self) -> tuple[Term, ...]:
+        """The terms that the left side holds."""
+        return self.terms[:-1] if len(self.terms) > 1 else self.terms
+
+
+def uses(row: Row, made: Instance, guards: Sequence[Guard]) -> Iterator[Use]:
+    """All uses of a row on an instance of its pattern, none when it does not match."""
+    if isinstance(row, LinearRow):
+        yield from _linear_uses(row, made)
+    elif isinstance(row, Fact):
+        term = instantiate(row.term, made.bindings)
+        facts = _facts(made.assumptions)
+        if any(all(facts.holds(g, b) for g in guards) for b in match(row.term, term, {})):
+            yield Use((term,))
+    else:
+        yield from _rule_uses(row, made, guards)
+
+
+def _rule_uses(rule: Rule, made: Instance, guards: Sequence[Guard]) -> Iterator[Use]:
+    left = instantiate(rule.left, {**made.bindings, "diff": _differential})
+    facts = _facts(made.assumptions)
+    for found, put_back in islice(match_root(rule.left, left), 4):
+        if all(facts.holds(g, found) for g in guards):
+            right = put_back(instantiate(rule.right, {**found, "diff": _differential}))
+            if right.shape != left.shape:
+                raise ShapeError(f"{left} becomes {right}, of another shape")
+            yield Use((left, right), tuple((instantiate(c.term, found), c.fact) for c in rule.conditions))
+    applied = Rewriter((replace(rule, guards=tuple(guards)),), facts).apply_at_root(left)
+    if applied is not None and not rule.conditions:
+        yield Use((left, applied.after))
+
+
+def _differential(term: Term) -> Term:
+    """d(term); that of a number is 0."""
+    varies = any(part.op in (ops.SYM, ops.MEMBER) for part in postorder(term))
+    return build.diff(term) if varies else build.zeros(term.rows, term.cols)
+
+
+def _linear_uses(row: LinearRow, made: Instance) -> Iterator[Use]:
+    linear = instantiate(row.pattern, made.bindings)
+    for found in match(row.pattern, linear, {}, linear=True):
+        hole = next(v for k, v in found.items() if isinstance(k, Symbol) and k.name == HOLE)
+        if row.covector is None:
+            matrix = build.eye(hole.rows * hole.cols) if row.result is None else instantiate(row.result, found)
+            yield Use((linear, hole, matrix))
+            continue
+        outside = instantiate(row.covector, made.bindings)
+        for full in match(row.covector, outside, found):
+            if row.result is not None:
+                yield Use((linear, outside, hole, instantiate(row.result, full)))
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def verify_row(row: Row, seed: int = 0) -> Verdict:
+    """Whether a row is true: compared on random inputs that satisfy its guards."""
+    guards, _ = _guards(row)
+    trials = 0
+    for number, made in enumerate(instances(row, seed)):
+        try:
+            for use in uses(row, made, guards):
+                outcome = _outcome(row, use, seed + number)
+                if outcome is None or outcome.outside:
+                    continue
+                trials += 1
+                if outcome.error > LIMIT:
+                    return Verdict(False, "values", _complaint(row, use, outcome), trials)
+        except ShapeError as error:
+            return Verdict(False, "shapes", f"[{row_name(row)}] {error.message}", trials)
+        if trials >= WANTED:
+            break
+    if not trials:
+        return Verdict(False, "unused", f"[{row_name(row)}] never applies to its own left side")
+    return Verdict(True, "values", f"[{row_name(row)}] holds in {trials} trials", trials)
+
+
+verify_rule = verify_row
+
+
+class Outcome(NamedTuple):
+    """The relative error of one use; ``outside`` when the left side had no value but the right side had."""
+
+    error: float
+    outside: bool
+    env: Env
+
+
+def _complaint(row: Row, use: Use, outcome: Outcome) -> str:
+    sizes = ", ".join(f"{name} = {size}" for name, size in sorted(outcome.env.sizes.items(), key=str))
+    if isinstance(row, Fact):
+        return f"[{row.name}] {use.terms[0]} is not {row.fact} at {sizes or 'some input'}"
+    return f"[{row_name(row)}] {' | '.join(map(str, use.terms))} is off by {outcome.error:.2g} at {sizes or 'some input'}"
+
+
+def _outcome(row: Row, use: Use, seed: int, dropped: Has | None = None) -> Outcome | None:
+    """Evaluate one use; None when no inputs are found at which it means something."""
+    from ..numeric.sample import PROFILES, sample
+
+    outside: Outcome | None = None
+    for attempt in range(4 if dropped is None else 1):
+        try:
+            env = sample(
+                use.given,
+                seed + 101 * attempt,
+                size_hint=(2, 3),
+                profile=PROFILES[seed % len(PROFILES)],
+                domain=("any", "any", "positive", "unit")[(seed + attempt) % 4],
+                require=use.require,
+            )
+        except MatcalcError:
+            continue
+        if dropped is not None:
+            env = _with_counterexample(env, dropped, seed + attempt)
+        found = _compared(row, use, replace_differentials(env, seed))
+        if found is not None and not found.outside:
+            return found
+        outside = outside or found
+    return outside
+
+
+def replace_differentials(env: Env, seed: int) -> Env:
+    """The environment with random directions for the differentials of variables."""
+    from ..numeric.check import Directions
+
+    return replace(env, differentials=Directions(seed))
+
+
+def _compared(row: Row, use: Use, env: Env) -> Outcome | None:
+    from ..numeric.check import difference
+
+    values = [_value(term, env) for term in use.terms]
+    if isinstance(row, Fact):
+        value = values[0]
+        if value is None:
+            return None
+        return Outcome(0.0 if holds_numerically(row.fact, value) else float("inf"), False, env)
+    left, right = _sides(row, values)
+    if left is None:
+        return None if right is None else Outcome(0.0, True, env)
+    return Outcome(float("inf") if right is None else difference(right, left), False, env)
+
+
+def _sides(row: Row, values: list[Array | None]) -> tuple[Array | None, Array | None]:
+    """The two numbers or arrays that a row says are equal, None for one without a value."""
+    if not isinstance(row, LinearRow):
+        return values[0], values[1]
+    if any(v is None for v in values):
+        return None, None
+    known = [v for v in values if v is not None]
+    if row.covector is None:
+        linear, hole, matrix = known
+        column = hole.reshape(-1, 1, order="F")
+        return linear.reshape(-1, 1, order="F"), matrix * column if matrix.size == 1 else matrix @ column
+    linear, outside, hole, result = known
+    if hole.shape != result.shape:
+        raise ShapeError(f"[{row.rule.name}] moves {outside.shape} to {result.shape}, not to {hole.shape}")
+    return (linear * outside).sum().reshape(1, 1), (hole * result).sum().reshape(1, 1)
+
+
+def _value(term: Term, env: Env) -> Array | None:
+    """The value of a term, None where it is not finite."""
+    import numpy as np
+
+    from ..numeric.evaluate import evaluate
+
+    try:
+        value = evaluate(term, env)
+    except ShapeError:
+        raise
+    except MatcalcError:
+        return None
+    return value if np.isfinite(value).all() else None
+
+
+# ---------------------------------------------------------------- the meaning of facts
+
+
+def holds_numerically(fact: str, a: Array) -> bool:
+    """Whether a matrix has a fact, up to rounding."""
+    import numpy as np
+
+    m, n = a.shape
+    close = float(1e-9 * max(1.0, np.abs(a).max(initial=0.0)))
+
+    def same(b: Array) -> bool:
+        return a.shape == b.shape and bool((abs(a - b) <= close).all())
+
+    def eigenvalues_above(limit: float) -> bool:
+        return same(a.T) and bool((np.linalg.eigvalsh(a) > limit).all())
+
+    def rank() -> int:
+        return int((np.linalg.svd(a, compute_uv=False) > close).sum())
+
+    def orthonormal_columns() -> bool:
+        return bool(np.allclose(a.T @ a, np.eye(n), atol=1e-9))
+
+    table = {
+        "symmetric": lambda: same(a.T),
+        "skew": lambda: same(-a.T),
+        "psd": lambda: eigenvalues_above(-close),
+        "posdef": lambda: eigenvalues_above(close),
+        "invertible": lambda: m == n and rank() == n,
+        "orthogonal": lambda: m == n and orthonormal_columns(),
+        "stiefel": orthonormal_columns,
+        "diagonal": lambda: m == n and same(np.diag(np.diag(a))),
+        "lower": lambda: same(np.tril(a)),
+        "upper": lambda: same(np.triu(a)),
+        "fullrank": lambda: rank() == n,
+        "fullrow": lambda: rank() == m,
+        "positive": lambda: bool((a > 0).all()),
+        "nonneg": lambda: bool((a >= -close).all()),
+        "nonzero": lambda: bool((abs(a) > 1e-12).all()),
+        "integer": lambda: same(np.round(a)),
+        "posdet": lambda: m == n and bool(np.linalg.det(a) > close),
+        "square": lambda: m == n,
+    }
+    return bool(table[fact]())
+
+
+_SHAPES_OF = {"square": ((3, 3), (1, 1)), "any": ((3, 3), (2, 4), (4, 2), (3, 1), (1, 3), (1, 1))}
+_ANY_SHAPE = frozenset({"positive", "nonneg", "nonzero", "integer"})
+_TALL = frozenset({"stiefel", "fullrank"})
+
+
+def verify_implication(implication: Implication, seed: int = 0) -> Verdict:
+    """Whether every random matrix with the premise has the conclusion."""
+    premise, conclusion = implication
+    trials = 0
+    for m, n in _SHAPES_OF["any" if premise in _ANY_SHAPE | _TALL | {"fullrow"} else "square"]:
+        if (premise in _TALL and m < n) or (premise == "fullrow" and m > n):
+            continue
+        for draw in range(4):
+            value = _with_fact(premise, m, n, seed + draw)
+            trials += 1
+            if not holds_numerically(conclusion, value):
+                message = f"a {m}×{n} matrix is {premise} but not {conclusion}"
+                return Verdict(False, "values", message, trials)
+    return Verdict(True, "values", f"every {premise} is {conclusion} in {trials} trials", trials)
+
+
+def _with_fact(fact: str, m: int, n: int, seed: int) -> Array:
+    """A random matrix with a fact."""
+    from ..numeric.sample import sample
+
+    symbol = Symbol("A", dim(m), dim(n), _DRAWN.get(fact, frozenset({fact})))
+    env = sample(build.sym(symbol), seed)
+    value: Array = env.symbols[symbol]
+    if not holds_numerically(fact, value):
+        raise MatcalcError(f"the sampler drew a matrix that is not {fact}")
+    return value
+
+
+# ---------------------------------------------------------------- guards
+
+
+def superfluous_guards(row: Row, seed: int = 0) -> list[Guard]:
+    """The guards without which the row was right on all random inputs that do not satisfy them."""
+    guards, _ = _guards(row)
+    return [guard for guard in guards if not _needed(row, guard, seed)]
+
+
+def _needed(row: Row, guard: Guard, seed: int) -> bool:
+    others = [g for g in _guards(row)[0] if g is not guard]
+    dropped = guard if isinstance(guard, Has) else None
+    for number, made in enumerate(instances(row, seed, guards=others)):
+        for use in uses(row, made, others):
+            for again in range(3):
+                outcome = _outcome(row, use, seed + 3 * number + again, dropped)
+                if outcome is not None and (outcome.outside or outcome.error > LIMIT):
+                    return True
+    return False
+
+
+def _with_counterexample(env: Env, guard: Has, seed: int) -> Env:
+    """The environment in which the variable of a guard is one of the matrices that lack something."""
+    name = _variable_name(guard.term)
+    for symbol, value in env.symbols.items():
+        if symbol.name.endswith(name or " "):
+            lacking = _lacking(value, seed)
+            if all(holds_numerically(f, lacking) for f in symbol.facts - {"integer", "tall", "wide"}):
+                env = env.with_symbol(symbol, lacking)
+    return env
+
+
+def _lacking(value: Array, seed: int) -> Array:
+    """As drawn, negative, zero, of lower rank, symmetric, or with one zero entry."""
+    import numpy as np
+
+    m, n = value.shape
+    lower = value.copy()
+    lower[:, -1] = lower[:, 0] if n > 1 else 0.0
+    pierced = np.abs(value)
+    pierced[0, 0] = 0.0
+    choices = [value, -np.abs(value), np.zeros((m, n)), lower, lower.T @ lower if m == n else lower, pierced]
+    if m == n:
+        choices += [value + value.T, np.diag(np.where(np.arange(n) % 2, 1.0, -1.0))]
+    chosen: Array = choices[seed % len(choices)]
+    return chosen
+
+
+# ---------------------------------------------------------------- rows that never fire, rows that never end
+
+
+def context(ruleset: str) -> tuple[Rule, ...]:
+    """The rules that are used together with those of a file, in their order."""
+    together = {
+        "differential": ("differential", "elementwise"),
+        "elementwise": ("differential", "elementwise"),
+        "expand": ("simplify", "expand"),
+    }
+    names = together.get(ruleset, (ruleset,) if ruleset in RULE_FILES else ())
+    return tuple(rule for name in names for rule in load(name).file.rules)
+
+
+def shadowed(row: Rule | LinearRow, among: Sequence[Rule] | Sequence[LinearRow], seed: int = 0) -> str | None:
+    """The name of the row that always comes first, or None when some instance is this row's."""
+    blamed: str | None = None
+    for made in islice(instances(row, seed, plain=True), 30):
+        if isinstance(row, LinearRow):
+            first = _first_linear(row, made, [r for r in among if isinstance(r, LinearRow)])
+        else:
+            first = _first_rule(row, made, [r for r in among if isinstance(r, Rule)])
+        if first == row_name(row):
+            return None
+        blamed = blamed or first
+    return blamed
+
+
+def _first_rule(rule: Rule, made: Instance, among: Sequence[Rule]) -> str | None:
+    left = instantiate(rule.left, {**made.bindings, "diff": build.diff})
+    if next(match_root(rule.left, left), None) is None:
+        return None
+    rewriter = Rewriter(among, _facts(made.assumptions))
+    for term in postorder(left):
+        applied = rewriter.apply_at_root(term)
+        if applied is not None:
+            return applied.rule.name
+    return None
+
+
+def _first_linear(row: LinearRow, made: Instance, among: Sequence[LinearRow]) -> str | None:
+    linear = instantiate(row.pattern, made.bindings)
+    matching = (r for r in among if next(match(r.pattern, linear, {}, linear=True), None) is not None)
+    first = next(matching, None)
+    return None if first is None else first.rule.name
+
+
+def endless(rule: Rule, among: Sequence[Rule], seed: int = 0) -> str | None:
+    """Why rewriting some instance of the left side does not end, or None when it does."""
+    for made in islice(instances(rule, seed), 12):
+        left = instantiate(rule.left, {**made.bindings, "diff": _differential})
+        for rules in ((rule,), among):
+            try:
+                Rewriter(rules, _facts(made.assumptions), fuel=2000).normalize(left)
+            except LimitExceeded as error:
+                return f"[{rule.name}] on {left}: {error.message}"
+    return None
+
+
+# ---------------------------------------------------------------- whole files
+
+
+def rows_of(loaded: Loaded) -> list[Row]:
+    """The rows of a file, linear ones taken apart."""
+    if loaded.linear:
+        return list(loaded.linear)
+    return [*loaded.file.rules, *loaded.file.facts]
+
+
+def check_row(row: Row, loaded: Loaded, seed: int = 0) -> Verdict:
+    """All checks of one row, the first that fails, or the numbers of one that passes.
+
+    A row of a file that is not one of ours is checked together with its own file alone.
+    """
+    verdict = verify_row(row, seed)
+    if not verdict.ok:
+        return verdict
+    idle = superfluous_guards(row, seed)
+    if idle:
+        return Verdict(False, "guards", f"[{row_name(row)}] is true without: {', '.join(map(show_guard, idle))}")
+    if isinstance(row, Fact):
+        return verdict
+    ruleset = loaded.file.ruleset
+    ours = row.rule if isinstance(row, LinearRow) else row
+    rules = context(ruleset)
+    among = rules if ours in rules else tuple(loaded.file.rules)
+    if ruleset not in LINEAR and isinstance(row, Rule):
+        loop = endless(row, among, seed)
+        if loop is not None:
+            return Verdict(False, "termination", loop)
+    first = shadowed(row, among if isinstance(row, Rule) else loaded.linear, seed)
+    if first is not None:
+        return Verdict(False, "shadowing", f"[{row_name(row)}] never fires: [{first}] comes first")
+    return verdict
+
+
+def check_file(loaded: Loaded, seed: int = 0) -> list[Verdict]:
+    """What is wrong in a rule file."""
+    verdicts = [check_row(row, loaded, seed) for row in rows_of(loaded)]
+    verdicts += [verify_implication(i, seed) for i in loaded.file.implications]
+    return [v for v in verdicts if not v.ok]
+
+
+def show_guard(guard: Guard) -> str:
+    """A guard as it is written."""
+    if isinstance(guard, Compare):
+        return f"{guard.left} {guard.relation} {guard.right}"
+    return f"{guard.term} is {'not ' if guard.negated else ''}{guard.fact}"
