@@ -10,14 +10,17 @@ Two routes lead to the same result:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from ..errors import LimitExceeded
-from ..rewriting.steps import IDENTIFY, Step, joined, preorder, replace_outermost, stepwise
+from ..rewriting.steps import DERIVATIVE, IDENTIFY, Step, joined, preorder, replace_outermost, stepwise
 from ..terms import build, ops
 from ..terms.dims import Index
+from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import postorder, size
+from ..terms.walk import contains, replace, size
+from .chain import in_terms_of_inverse, links, varying
 from .derive import derivative, gradient, inside, read_vec, targets_of
 from .present import present
 from .reverse import at_member, sum_out
@@ -66,7 +69,7 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     line.simplify()
     as_gradient = term.is_scalar and form != "jacobian"
     if route == "vec" or not term.is_scalar:
-        _by_vec(line, where)
+        _by_chain(line, where) if route == "vec" else _by_vec(line, targets_of(line.term, where), where)
         if as_gradient:
             line.to("read inside the vec", read_vec(line.term, where.target), kind=IDENTIFY)
     else:
@@ -86,17 +89,9 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     return joined(line.steps)
 
 
-def _varying(term: Term, targets: set[Term]) -> set[Term]:
-    found = set(targets)
-    for node in postorder(term):
-        if node not in found and any(a in found for a in node.args):
-            found.add(node)
-    return found
-
-
 def _differentiate(line: _Line, targets: set[Term]) -> None:
     """Push d to the leaves, one rule at a time, at all its places."""
-    varies = _varying(line.term, targets)
+    varies = varying(line.term, targets)
     if line.term not in varies:
         line.to("d-constant", build.zeros(line.term.rows, line.term.cols))
         return
@@ -182,10 +177,10 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
     line.to("identify", simplified, kind=IDENTIFY)
 
 
-def _by_vec(line: _Line, where: Variable) -> None:
-    targets = set(targets_of(line.term, where))
+def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
+    """From F to its Jacobian: d(F), then vec moved over the linear operations."""
     rows = line.term.rows * line.term.cols
-    _differentiate(line, targets)
+    _differentiate(line, set(targets))
     if not line.term.has_diff:
         line.to("d-constant", build.zeros(rows, where.target.rows * where.target.cols), kind=IDENTIFY)
         return
@@ -193,10 +188,44 @@ def _by_vec(line: _Line, where: Variable) -> None:
     def show(pairs: list[Pair]) -> Term:
         return build.add(*(sum_out(build.mul(outside, build.vec(linear)), around) for linear, outside, around in pairs))
 
-    line.to("vec", build.vec(line.term))
-    pairs = _move_all(line, "vec", [(line.term.args[0] if line.term.op is ops.VEC else line.term, build.eye(rows), ())], show)
+    start = line.term
+    line.to("vec", build.vec(start))
+    pairs = _move_all(line, "vec", [(start, build.eye(rows), ())], show)
     total = _gathered(pairs, where)
     assert total is not None
-    variable_vec = build.vec(build.diff(where.target))
-    line.to("gather", build.mul(total, variable_vec))
+    line.to("gather", build.mul(total, build.vec(build.diff(where.target))))
     line.to("identify", total, kind=IDENTIFY)
+    line.simplify()
+
+
+def _by_chain(line: _Line, where: Variable) -> None:
+    """The chain rule: one Jacobian for each link of the expression, then their product."""
+    function, target = line.term, where.target
+    if where.family is None and contains(function, target):
+        rewritten = in_terms_of_inverse(line.system, function, target)
+        if rewritten is not None:
+            line.to("in terms of the inverse", rewritten)
+    path = links(line.term, target) if where.family is None else []
+    if len(path) < 3:
+        _by_vec(line, targets_of(function, where), where)
+        return
+    jacobians: list[Term] = []
+    for number, (outer, inner) in enumerate(pairwise(path)):
+        stand_in = inner
+        if inner is not target:
+            stand_in = build.sym(Symbol(f"Z{number}", inner.rows, inner.cols, frozenset(), "hidden"))
+        part = _Line(line.system, replace(outer, {inner: stand_in}))
+        _by_vec(part, [stand_in], Variable(stand_in, stand_in))
+        back = {stand_in: inner}
+        line.steps += [
+            Step(s.rule, replace(s.before, back), replace(s.after, back), tuple((replace(t, back), f) for t, f in s.conditions), s.kind)
+            for s in part.steps
+        ]
+        after = _Line(line.system, replace(part.term, back))
+        after.simplify()
+        line.steps += after.steps
+        jacobians.append(after.term)
+    line.steps.append(Step("chain rule", line.term, build.mul(*jacobians), (), DERIVATIVE))
+    line.term = build.mul(*jacobians)
+    line.to("multiply out", line.system.distribute(line.term))
+    line.simplify()

@@ -17,12 +17,25 @@ from ..terms.term import Number, Term
 from ..terms.walk import postorder
 from .system import System
 
+MAX_ROUNDS = 4
+"""Collecting and simplifying take turns at most this often."""
+
 MAX_ADDENDS = 200
 """Sums with more addends than this are left as they are."""
 
 
 def present(system: System, term: Term) -> Term:
     """The term as a person would write it; equal to it, never larger."""
+    for _ in range(MAX_ROUNDS):
+        better = system.simplify(_collected(term))
+        if better is term or better.weight > term.weight:
+            return term
+        term = better
+    return term
+
+
+def _collected(term: Term) -> Term:
+    """Every sum in the term factored, where that makes it smaller."""
     made: dict[Term, Term] = {}
     for node in postorder(term):
         args = tuple(made[a] for a in node.args)
@@ -58,7 +71,7 @@ def _split(term: Term) -> Addend:
     return Addend(number, scalars, (rest,), None)
 
 
-def _join(addend: Addend, like: Term) -> Term:
+def _join(addend: Addend) -> Term:
     scalar = build.times(build.num(addend.number), *addend.scalars)
     if not addend.factors:
         return scalar
@@ -104,7 +117,7 @@ def _candidates(addends: list[Addend]) -> Iterable[Common]:
         if addend.kind is ops.HAD:
             for factor in dict.fromkeys(addend.factors):
                 found.setdefault(("had", factor), []).append(i)
-        elif addend.kind is ops.MUL or addend.kind is None and addend.factors:
+        elif addend.kind is ops.MUL:
             found.setdefault(("left", addend.factors[0]), []).append(i)
             found.setdefault(("right", addend.factors[-1]), []).append(i)
     for (where, factor), members in found.items():
@@ -113,11 +126,9 @@ def _candidates(addends: list[Addend]) -> Iterable[Common]:
 
 
 def _take_out(core: Term, addends: list[Addend], common: Common) -> Term:
-    inside = [_REMOVE[common.where](addends[i], common.factor, core) for i in common.members]
-    if any(t is None for t in inside):
-        return core
+    inside = [_REMOVE[common.where](addends[i], common.factor) for i in common.members]
     others = [a for i, a in enumerate(core.args) if i not in common.members]
-    rest = _factored_if_sum(build.add(*(t for t in inside if t is not None)))
+    rest = _factored_if_sum(build.add(*inside))
     combined = _COMBINE[common.where](common.factor, rest)
     return build.add(combined, *others)
 
@@ -126,35 +137,27 @@ def _factored_if_sum(term: Term) -> Term:
     return _factored(term) if term.op is ops.ADD else term
 
 
-def _remove_scalar(addend: Addend, factor: Term, like: Term) -> Term | None:
+def _remove_scalar(addend: Addend, factor: Term) -> Term:
     rest = list(addend.scalars)
     rest.remove(factor)
-    if not rest and not addend.factors:
-        return build.num(addend.number)
-    return _join(addend._replace(scalars=tuple(rest)), like)
+    return _join(addend._replace(scalars=tuple(rest)))
 
 
-def _remove_left(addend: Addend, factor: Term, like: Term) -> Term | None:
-    if len(addend.factors) == 1:
-        if factor.is_vector:
-            return _join(addend._replace(factors=()), like)
-        return build.smul(_join(addend._replace(factors=()), like), build.eye(factor.cols))
-    return _join(addend._replace(factors=addend.factors[1:]), like)
+def _remove_left(addend: Addend, factor: Term) -> Term:
+    return _join(addend._replace(factors=addend.factors[1:]))
 
 
-def _remove_right(addend: Addend, factor: Term, like: Term) -> Term | None:
-    if len(addend.factors) == 1:
-        return build.smul(_join(addend._replace(factors=()), like), build.eye(factor.rows))
-    return _join(addend._replace(factors=addend.factors[:-1]), like)
+def _remove_right(addend: Addend, factor: Term) -> Term:
+    return _join(addend._replace(factors=addend.factors[:-1]))
 
 
-def _remove_had(addend: Addend, factor: Term, like: Term) -> Term | None:
+def _remove_had(addend: Addend, factor: Term) -> Term:
     rest = list(addend.factors)
     rest.remove(factor)
-    return _join(addend._replace(factors=tuple(rest)), like)
+    return _join(addend._replace(factors=tuple(rest)))
 
 
-_REMOVE: dict[str, Callable[[Addend, Term, Term], Term | None]] = {
+_REMOVE: dict[str, Callable[[Addend, Term], Term]] = {
     "scalar": _remove_scalar,
     "left": _remove_left,
     "right": _remove_right,

@@ -59,6 +59,24 @@ class System:
         """Rewrites to the normal form: simplified and multiplied out."""
         return Rewriter((*load("simplify").file.rules, *load("expand").file.rules), self.facts)
 
+    def distribute(self, term: Term) -> Term:
+        """A product multiplied out over the sums among its factors, not inside them."""
+        rows = [r for r in load("expand").file.rules if r.name in ("expand-product-left", "expand-product-right", "expand-scale")]
+        rewriter = Rewriter(rows, self.facts)
+        done: list[Term] = []
+        todo = [term]
+        while todo:
+            part = todo.pop()
+            number, rest = build.coefficient(part)
+            scalar, product = (rest.args[0], rest.args[1]) if rest.op is ops.SCALE else (build.ONE_NUM, rest)
+            applied = rewriter.apply_at_root(product)
+            if applied is None:
+                done.append(part)
+            else:
+                parts = applied.after.args if applied.after.op is ops.ADD else (applied.after,)
+                todo += [build.smul(build.times(build.num(number), scalar), p) for p in reversed(parts)]
+        return build.add(*done)
+
     def simplify(self, term: Term) -> Term:
         """The simplified form."""
         return self.simplifier.normalize(term)

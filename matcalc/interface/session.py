@@ -120,6 +120,8 @@ class Answer:
             return value.lines()
         if isinstance(value, Comparison):
             return [repr(value)]
+        if isinstance(value, Solved) and self.kind == "definition":
+            return [expr.unicode() for expr in value.values.values()]
         return [value.unicode()]
 
     def conditions(self) -> list[str]:
@@ -222,8 +224,8 @@ class Session:
         for node in nodes:
             with _readable(plain), self._undone_by_failure():
                 answer = self._statement(node, marked)
-            answer.statement = plain[node.start : node.end]
-            answer.start, answer.end = node.start, node.end
+            answer.start, answer.end = _place(node, plain)
+            answer.statement = plain[answer.start : answer.end]
             show(answer)
 
     @contextmanager
@@ -460,6 +462,12 @@ def _readable(text: str) -> Iterator[None]:
         raise LimitExceeded("the memory does not suffice") from None
 
 
+def _place(node: Node, text: str) -> tuple[int, int]:
+    """Where the statement stands; the tree does not keep the word assume."""
+    start = text.rfind("assume", 0, node.start) if node.kind == "assume" else node.start
+    return start, node.end
+
+
 def _refuse_last(node: Node, text: str) -> None:
     for part in walk(node):
         if part.kind == "name" and str(part.parts[0]) == LAST:
@@ -482,9 +490,14 @@ def newly_known(before: dict[str, Symbol | Family], after: dict[str, Symbol | Fa
     found: dict[str, str] = {}
     for name, symbol in after.items():
         if before.get(name) != symbol and isinstance(symbol, Symbol):
-            rows, cols = str(symbol.rows), str(symbol.cols)
-            found[name] = "scalar" if rows == cols == "1" else f"vector({rows})" if cols == "1" else f"matrix({rows}, {cols})"
+            found[name] = _type_text(str(symbol.rows), str(symbol.cols))
     return found
+
+
+def _type_text(rows: str, cols: str) -> str:
+    if cols == "1":
+        return "scalar" if rows == "1" else f"vector({rows})"
+    return f"matrix({rows}, {cols})"
 
 
 def _called(node: Node) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..rewriting.steps import IDENTIFY, Step
 from ..terms import build, ops
 from ..terms.term import Term
+from ..terms.walk import postorder
 from .latex import to_latex
 from .text import to_text, to_unicode
 
@@ -20,6 +21,7 @@ WIDTH = 88
 
 _SIGNS = {"nonzero": ("≠ 0", r"\ne 0"), "positive": ("> 0", "> 0"), "nonneg": ("≥ 0", r"\ge 0")}
 _WORDS = {"posdef": "positive definite", "psd": "positive semidefinite", "posdet": "of positive determinant"}
+_PLAIN = (ops.NUM, ops.CONST)
 
 
 # ---------------------------------------------------------------- conditions
@@ -43,6 +45,11 @@ def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> s
     if term.is_scalar and fact in _SIGNS:
         return f"{to_latex(_without_sign(term, fact), names)} {_SIGNS[fact][1]}"
     return rf"{to_latex(term, names)}\text{{ is {_WORDS.get(fact, fact)}}}"
+
+
+def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
+    """The conditions that say something about variables; that 2 > 0 goes without saying."""
+    return [c for c in conditions if any(not leaf.args and leaf.op not in _PLAIN for leaf in postorder(c[0]))]
 
 
 def needed(conditions: Iterable[Condition], names: IndexNames | None = None) -> list[str]:
@@ -71,7 +78,7 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
         if step.before is not last:
             rows.append((f"  {to_unicode(step.before, names)}", ""))
         sign = "⇒" if step.kind == IDENTIFY else "="
-        where = [text_condition(term, fact, names) for term, fact in step.conditions]
+        where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
         rows.append((f"{sign} {to_unicode(step.after, names)}", _beside(step.rule, where)))
         last = step.after
     return _columns(rows)
@@ -85,7 +92,8 @@ def _sides(equation: Equation) -> tuple[Term, Term]:
 
 def _reason(condition: Condition, names: IndexNames | None) -> str:
     shown = text_condition(condition.term, condition.fact, names)
-    return f"{shown} ({condition.reason})" if condition.reason not in ("", "assumed") else shown
+    itself = f"since {to_text(condition.term)} is {condition.fact}"
+    return shown if condition.reason in ("", "assumed", itself) else f"{shown} ({condition.reason})"
 
 
 def text_equation(equation: Equation, names: IndexNames | None = None) -> str:
@@ -134,7 +142,7 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
         left = ""
         if step.kind == IDENTIFY and wrt is not None:
             left = rf"\frac{{\partial}}{{\partial {to_latex(wrt, names)}}} = "
-        note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in step.conditions])
+        note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
         rows.append(f"&{sign} {left}{to_latex(step.after, names)}{note}")
         last = step.after
     return _aligned(rows)

@@ -160,7 +160,8 @@ def _place_in_sum(term: Term) -> tuple[object, ...]:
     degree = _degree(term)
     core = _without_number(term)
     fixed = core.op in _CONSTANT or (core.op is ops.SCALE and core.args[1].op in _CONSTANT)
-    return is_negative(term), fixed, -degree, core.op in _PLAIN, core.key, term.key
+    bare = core.args[0] if core.op is ops.TRANSPOSE else core
+    return is_negative(term), fixed, -degree, bare.op in _PLAIN, core.key, term.key
 
 
 def _without_number(term: Term) -> Term:

@@ -105,7 +105,7 @@ class Rewriter:
         shape = rule.left if rule.left.op is ops.MUL else rule.left.args[0]
         first, second = (p.attr for p in shape.args)
         best, wanted = factors, [f.key for f in factors]
-        if shape.rows is ONE and inside.rows is not ONE or shape.cols is ONE and inside.cols is not ONE:
+        if (shape.rows is ONE and inside.rows is not ONE) or (shape.cols is ONE and inside.cols is not ONE):
             return None
         for cut in range(1, len(factors)):
             runs = {first: factors[:cut], second: factors[cut:]}

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
 from ..terms import ops
-from ..terms.dims import known_nonnegative
+from ..terms.dims import dim, known_nonnegative
 from ..terms.term import Term
 from .match import instantiate, instantiate_dim, match
 from .rule import Compare, Fact, Guard, Has, Implication
@@ -107,6 +107,8 @@ class Facts:
             return True
         if term.op is ops.NUM and _number_has(term, sufficient):
             return True
+        if term.op is ops.INT and not sufficient.isdisjoint(_of_integer(term)):
+            return True
         if len(term.args) > MAX_OPERANDS:
             return False
         for name in (fact, *sorted(sufficient - {fact})):
@@ -173,6 +175,14 @@ def _declared(term: Term) -> frozenset[str]:
     if term.op is ops.MEMBER:
         return term.attr.family.facts  # type: ignore[no-any-return]
     return frozenset()
+
+
+def _of_integer(term: Term) -> frozenset[str]:
+    """What holds of every size and index: names are integers >= 0, an index lies in its range."""
+    d = dim(term.attr)
+    if not known_nonnegative(d):
+        return frozenset(("integer",))
+    return frozenset(("integer", "nonneg", "positive") if known_nonnegative(d - 1) else ("integer", "nonneg"))
 
 
 def _number_has(term: Term, sufficient: frozenset[str]) -> bool:

@@ -1,13 +1,14 @@
 """Reading rule files, and what is refused while reading.
 
 Checked at load: names are unique; every operator, function and fact is known; the left side is not
-a bare variable; nothing occurs on the right that the left does not bind; the left side alone fixes
-the shapes, and the right side has the same one.
+a bare variable; nothing occurs on the right or in a guard that the left does not bind; the left
+side and the guards alone fix the shapes, and the right side has the same one; a linear row has X on
+both sides; an ordered row reorders one product and has no guards.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from ..errors import MatcalcError, RuleError
@@ -21,7 +22,7 @@ from ..terms.dims import Dim, Index
 from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
-from .match import is_variable
+from .match import HOLE, is_variable
 from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
 RULE_FILES = ("differential", "elementwise", "adjoint", "vec", "simplify", "expand", "facts")
@@ -52,7 +53,7 @@ def load_text(text: str, origin: str = "rules") -> Loaded:
     return _Reader(text, origin).read()
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> Loaded:
     """The rule file ``rules/<name>.rules``."""
     return load_text((data_dir("rules") / f"{name}.rules").read_text(encoding="utf-8"), name)
@@ -78,7 +79,7 @@ class _Reader:
         if kind == "ruleset":
             self.file.ruleset = str(node.parts[0])
         elif kind == "let":
-            self._declare(self.scope, node.parts[0], node.parts[1])
+            self.scope.declare_pattern_nodes(node.parts[0], node.parts[1], self.text)
         elif kind == "every":
             premise, *conclusions = (str(p) for p in node.parts)
             for fact in (premise, *conclusions):
@@ -99,11 +100,6 @@ class _Reader:
             raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(FACTS))}", node)
         return fact
 
-    def _declare(self, scope: Scope, names: Node, type_: Node) -> None:
-        kind = self.text[type_.start : type_.end]
-        for name in names.parts:
-            scope.declare_pattern(self.text[name.start : name.end], kind)
-
     def _label(self, node: Node) -> str:
         name = str(node.parts[0])[1:-1]
         if name in self.names:
@@ -115,7 +111,7 @@ class _Reader:
         scope = self.scope.copy()
         if for_ is not None:
             for names, type_ in zip(for_.parts[::2], for_.parts[1::2], strict=True):
-                self._declare(scope, names, type_)
+                scope.declare_pattern_nodes(names, type_, self.text)
         return scope
 
     def _rule(self, node: Node) -> None:
@@ -127,12 +123,15 @@ class _Reader:
         result: Term | None = None
         work.infer(left)
         if linear:
-            left_parts, right_parts = self._linear_parts(left, right)
+            left_parts, right_parts = self._linear_parts(name, left, right)
             for part in left_parts:
                 work.infer(part)
         self._require(work, guard)
         work.settle()
         work.freeze()
+        pattern = work.build(left_parts[0] if linear else left)
+        if is_variable(pattern) or pattern.op is ops.MEMBER:
+            raise self._refuse(f"[{name}] the left side is a bare variable: it would match everything", left)
         try:
             if linear:
                 for part in right_parts:
@@ -142,14 +141,11 @@ class _Reader:
         except MatcalcError as error:
             raise self._refuse(f"[{name}] the sides do not have one shape: {error.message}", right) from None
         if linear:
-            pattern = work.build(left_parts[0])
             if self.file.ruleset == "adjoint":
                 covector = work.build(left_parts[1])
                 result = work.build(right_parts[-1])
             elif right_parts:
                 result = self._matrix(work, right_parts)
-        else:
-            pattern = work.build(left)
         built_left, built_right = work.build(left), work.build(right)
         if built_left.shape != built_right.shape:
             raise self._refuse(
@@ -157,13 +153,15 @@ class _Reader:
                 f"{built_right.rows}×{built_right.cols}",
                 right,
             )
-        if is_variable(pattern) or pattern.op is ops.MEMBER:
-            raise self._refuse(f"[{name}] the left side is a bare variable: it would match everything", left)
         guards = self._guards(work, guard) + tuple(
             g for g in self._guards(work, given) if not isinstance(g, Has)
         )
         conditions = tuple(g for g in self._guards(work, given) if isinstance(g, Has))
-        self._scoped(name, built_left, built_right, node)
+        self._scoped(f"[{name}] only on the right", built_left, built_right, right)
+        for clause in (guard, given):
+            self._guards_scoped(name, built_left, clause, work)
+        if ordered is not None and (guards or not _reorders(built_left)):
+            raise self._refuse(f"[{name}] an ordered row has a product A*B of two variables and no guards", node)
         rule = Rule(
             name,
             self.file.ruleset,
@@ -180,12 +178,20 @@ class _Reader:
         if linear:
             self.linear.append(LinearRow(rule, pattern, covector, result))
 
-    def _linear_parts(self, left: Node, right: Node) -> tuple[list[Node], list[Node]]:
+    def _linear_parts(self, name: str, left: Node, right: Node) -> tuple[list[Node], list[Node]]:
         """``inner(L, G) -> inner(X, R)`` as [L, G], [R]; ``vec(L) -> M*vec(X)`` as [L], [factors of M]."""
-        if self.file.ruleset == "adjoint":
+        adjoint = self.file.ruleset == "adjoint"
+        last = right.parts[-1] if right.kind == "product" and not adjoint else right
+        function, count = ("inner", 2) if adjoint else ("vec", 1)
+        for side, node in ((left, left), (last, right)):
+            if side.kind != "call" or str(side.parts[0]) != function or len(side.parts[1].parts) != count:
+                form = "inner(L(X), G) -> inner(X, ...)" if adjoint else "vec(L(X)) -> M*vec(X)"
+                raise self._refuse(f"[{name}] a row of this file reads {form}", node)
+        if self.text[last.parts[1].parts[0].start : last.parts[1].parts[0].end] != HOLE:
+            raise self._refuse(f"[{name}] what varies is called {HOLE}, alone on the right", right)
+        if adjoint:
             return list(left.parts[1].parts), [right.parts[1].parts[1]]
-        factors = right.parts[:-1] if right.kind == "product" else []
-        return [left.parts[1].parts[0]], list(factors)
+        return [left.parts[1].parts[0]], list(right.parts[:-1] if right.kind == "product" else [])
 
     def _matrix(self, work: Elaboration, factors: list[Node]) -> Term:
         from ..terms.build import mul
@@ -201,6 +207,9 @@ class _Reader:
         work.settle()
         work.freeze()
         built = work.build(term)
+        if is_variable(built) or built.op is ops.MEMBER:
+            raise self._refuse(f"[{name}] a fact about a bare variable would hold of everything", term)
+        self._guards_scoped(name, built, guard, work)
         self.file.facts.append(
             Fact(
                 name,
@@ -235,10 +244,31 @@ class _Reader:
             return Compare(work.dim_of(node.parts[0]), relation, work.dim_of(node.parts[-1]))
         raise self._refuse("a guard is `term is fact` or a relation between sizes", node)
 
-    def _scoped(self, name: str, left: Term, right: Term, node: Node) -> None:
-        missing = variables(right) - variables(left)
+    def _scoped(self, complaint: str, left: Term, other: Term, node: Node, at: frozenset[str] = frozenset()) -> None:
+        missing = sorted(map(str, variables(other) - variables(left) - at))
         if missing:
-            raise self._refuse(f"[{name}] only on the right: {', '.join(sorted(map(str, missing)))}", node)
+            written = [name for name in missing if "." not in name]
+            raise self._refuse(f"{complaint}: {', '.join(written or missing)}", node)
+
+    def _guards_scoped(self, name: str, left: Term, clause: Node | None, work: Elaboration) -> None:
+        """Refuse a guard about something that the left side does not bind."""
+        for condition in clause.nodes() if clause is not None else ():
+            guard = self._guard(work, condition)
+            if isinstance(guard, Has):
+                any_index = frozenset(str(t.attr.at) for t in postorder(guard.term) if t.op is ops.MEMBER)
+                self._scoped(f"[{name}] only in a guard", left, guard.term, condition, any_index)
+                continue
+            unbound = {str(a) for d in (guard.left, guard.right) for a in d.atoms()} - variables(left)
+            if unbound:
+                raise self._refuse(f"[{name}] only in a guard: {', '.join(sorted(map(str, unbound)))}", condition)
+
+
+def _reorders(left: Term) -> bool:
+    """True for ``A*B`` or ``f(A*B)`` with variables A and B."""
+    product = left if left.op is ops.MUL else left.args[0] if len(left.args) == 1 else None
+    if product is None or product.op is not ops.MUL or len(product.args) != 2:
+        return False
+    return all(is_variable(factor) for factor in product.args)
 
 
 def variables(term: Term) -> set[object]:

@@ -81,7 +81,10 @@ class RuleFile:
 
 
 FACTS = frozenset(
-    "symmetric skew psd posdef invertible orthogonal stiefel diagonal lower upper fullrank fullrow "
-    "positive nonneg nonzero integer posdet square".split()
+    {
+        *("symmetric", "skew", "psd", "posdef", "invertible", "orthogonal", "stiefel"),
+        *("diagonal", "lower", "upper", "fullrank", "fullrow", "posdet", "square"),
+        *("positive", "nonneg", "nonzero", "integer"),
+    }
 )
 """The facts that rules and declarations may name."""

@@ -13,14 +13,16 @@ MAX_STEPS = 2000
 
 EQUAL = "equal"
 IDENTIFY = "identify"
+DERIVATIVE = "derivative"
 
 
 @dataclass(frozen=True)
 class Step:
     """One step: ``before`` becomes ``after`` by ``rule``, provided the conditions hold.
 
-    ``kind`` is ``equal`` (both sides have one value) or ``identify`` (a differential
-    ``inner(G, dX)`` or ``J*vec(dX)`` is read off as the derivative G or J).
+    ``kind`` is ``equal`` (both sides have one value), ``identify`` (a differential
+    ``inner(G, dX)`` or ``J*vec(dX)`` is read off as the derivative G or J, a row ``vec(G)'`` as G), or
+    ``derivative`` (``after`` is the Jacobian of ``before``: the chain rule).
     """
 
     rule: str

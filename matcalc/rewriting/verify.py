@@ -1,6 +1,6 @@
 """Checks of rule files that need numbers or a rewriter: "adding a rule adds its test".
 
-* :func:`verify_row`: both sides of a row agree on random inputs of the declared kinds;
+* :func:`verify_rule`: both sides of a row agree on random inputs of the declared kinds;
 * :func:`superfluous_guards`: without any one guard the row is wrong somewhere;
 * :func:`shadowed`: some instance of the left side is first rewritten by this row and no other;
 * :func:`endless`: rewriting an instance of the left side ends.
@@ -12,7 +12,7 @@ Instances that the pattern does not match are left out, so each comparison is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -170,7 +170,7 @@ class Instance:
             self.bindings[name] = dim(letters.pop())
         for name in pattern.numbers:
             k = dim(letters.pop())
-            self.bindings[name] = k if self.plain else self.rng.choice((k, k, k + 1, -k, dim(2), dim(3), dim(-2)))
+            self.bindings[name] = self.rng.choice((k, k, k + 1, -k, dim(2), dim(3), dim(-2)))
         for low, high in pattern.ranges:
             self._range(low, high)
 
@@ -329,9 +329,10 @@ def _rule_uses(rule: Rule, made: Instance, guards: Sequence[Guard]) -> Iterator[
             if right.shape != left.shape:
                 raise ShapeError(f"{left} becomes {right}, of another shape")
             yield Use((left, right), tuple((instantiate(c.term, found), c.fact) for c in rule.conditions))
-    applied = Rewriter((replace(rule, guards=tuple(guards)),), facts).apply_at_root(left)
-    if applied is not None and not rule.conditions:
-        yield Use((left, applied.after))
+    if left.op is not ops.DIFF:
+        applied = Rewriter((replace(rule, guards=tuple(guards)),), facts).apply_at_root(left)
+        if applied is not None:
+            yield Use((left, applied.after))
 
 
 def _differential(term: Term) -> Term:
@@ -357,7 +358,7 @@ def _linear_uses(row: LinearRow, made: Instance) -> Iterator[Use]:
 # ---------------------------------------------------------------- numbers
 
 
-def verify_row(row: Row, seed: int = 0) -> Verdict:
+def verify_rule(row: Row, seed: int = 0) -> Verdict:
     """Whether a row is true: compared on random inputs that satisfy its guards."""
     guards, _ = _guards(row)
     trials = 0
@@ -379,9 +380,6 @@ def verify_row(row: Row, seed: int = 0) -> Verdict:
     return Verdict(True, "values", f"[{row_name(row)}] holds in {trials} trials", trials)
 
 
-verify_rule = verify_row
-
-
 class Outcome(NamedTuple):
     """The relative error of one use; ``outside`` when the left side had no value but the right side had."""
 
@@ -394,7 +392,8 @@ def _complaint(row: Row, use: Use, outcome: Outcome) -> str:
     sizes = ", ".join(f"{name} = {size}" for name, size in sorted(outcome.env.sizes.items(), key=str))
     if isinstance(row, Fact):
         return f"[{row.name}] {use.terms[0]} is not {row.fact} at {sizes or 'some input'}"
-    return f"[{row_name(row)}] {' | '.join(map(str, use.terms))} is off by {outcome.error:.2g} at {sizes or 'some input'}"
+    terms = " | ".join(map(str, use.terms))
+    return f"[{row_name(row)}] {terms} is off by {outcome.error:.2g} at {sizes or 'some input'}"
 
 
 def _outcome(row: Row, use: Use, seed: int, dropped: Has | None = None) -> Outcome | None:
@@ -416,14 +415,14 @@ def _outcome(row: Row, use: Use, seed: int, dropped: Has | None = None) -> Outco
             continue
         if dropped is not None:
             env = _with_counterexample(env, dropped, seed + attempt)
-        found = _compared(row, use, replace_differentials(env, seed))
+        found = _compared(row, use, _with_directions(env, seed))
         if found is not None and not found.outside:
             return found
         outside = outside or found
     return outside
 
 
-def replace_differentials(env: Env, seed: int) -> Env:
+def _with_directions(env: Env, seed: int) -> Env:
     """The environment with random directions for the differentials of variables."""
     from ..numeric.check import Directions
 
@@ -499,7 +498,7 @@ def holds_numerically(fact: str, a: Array) -> bool:
     def orthonormal_columns() -> bool:
         return bool(np.allclose(a.T @ a, np.eye(n), atol=1e-9))
 
-    table = {
+    table: dict[str, Callable[[], bool]] = {
         "symmetric": lambda: same(a.T),
         "skew": lambda: same(-a.T),
         "psd": lambda: eigenvalues_above(-close),
@@ -516,10 +515,10 @@ def holds_numerically(fact: str, a: Array) -> bool:
         "nonneg": lambda: bool((a >= -close).all()),
         "nonzero": lambda: bool((abs(a) > 1e-12).all()),
         "integer": lambda: same(np.round(a)),
-        "posdet": lambda: m == n and bool(np.linalg.det(a) > close),
+        "posdet": lambda: m == n and rank() == n and float(np.linalg.slogdet(a)[0]) > 0,
         "square": lambda: m == n,
     }
-    return bool(table[fact]())
+    return table[fact]()
 
 
 _SHAPES_OF = {"square": ((3, 3), (1, 1)), "any": ((3, 3), (2, 4), (4, 2), (3, 1), (1, 3), (1, 1))}
@@ -677,7 +676,7 @@ def check_row(row: Row, loaded: Loaded, seed: int = 0) -> Verdict:
 
     A row of a file that is not one of ours is checked together with its own file alone.
     """
-    verdict = verify_row(row, seed)
+    verdict = verify_rule(row, seed)
     if not verdict.ok:
         return verdict
     idle = superfluous_guards(row, seed)

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from ..calculus.system import System
 from ..errors import NoClosedForm
+from ..rewriting.steps import stepwise
 from ..terms import build
 from ..terms.term import Term
 from ..terms.walk import contains, replace, size
 from .equation import Condition, Equation, Solution, SolveStep, occurrences, under_inverse
-from .strategies import STRATEGIES, Move, Need
+from .strategies import SIMPLIFY, STRATEGIES, Move, Need
 
 MAX_EQUATIONS = 400
 """The search looks at no more than this many equations for one unknown."""
@@ -32,18 +33,35 @@ def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term
     result = Solution({}, equations=list(equations))
     while left:
         found = _one(system, open_equations, left, result)
+        if found is None and result.values:
+            open_equations = [_inserted(e, result) for e in open_equations]
+            found = _one(system, open_equations, left, result)
         if found is None:
             equation, unknown = open_equations[0], left[0]
             raise NoClosedForm(f"no strategy isolates {unknown} in {equation}")
         equation, unknown, value = found
         open_equations.remove(equation)
         left.remove(unknown)
-        open_equations = [_substituted(system, e, unknown, value, result) for e in open_equations]
-        for known, earlier in result.values.items():
-            result.values[known] = system.simplify(replace(earlier, {unknown: value}))
-        result.values[unknown] = value
+        whole = system.simplify(replace(value, result.values))
+        if contains(whole, unknown):
+            raise NoClosedForm(f"the equations for {unknown} and the others depend on one another")
+        if whole is not value:
+            known = ", ".join(str(u) for u in result.values if contains(value, u))
+            result.steps.append(SolveStep(f"insert {known}", Equation(unknown, value), Equation(unknown, whole)))
+        for known_unknown, earlier in result.values.items():
+            result.values[known_unknown] = system.simplify(replace(earlier, {unknown: whole}))
+        result.values[unknown] = whole
     _structure(system, result)
     return result
+
+
+def _inserted(equation: Equation, result: Solution) -> Equation:
+    """The equation with the unknowns found so far replaced by their values."""
+    after = Equation(replace(equation.left, result.values), replace(equation.right, result.values))
+    if after != equation:
+        known = ", ".join(str(u) for u in result.values if contains(equation.residual, u))
+        result.steps.append(SolveStep(f"insert {known}", equation, after))
+    return after
 
 
 def _one(
@@ -69,19 +87,11 @@ def _accept(
     result: Solution, equation: Equation, unknown: Term, value: Term, steps: list[SolveStep]
 ) -> tuple[Equation, Term, Term]:
     result.steps += steps
-    seen = {(c.term, c.fact) for c in result.conditions}
     for step in steps:
-        result.conditions += [c for c in step.conditions if (c.term, c.fact) not in seen]
+        for found in step.conditions:
+            if found not in result.conditions:
+                result.conditions.append(found)
     return equation, unknown, value
-
-
-def _substituted(system: System, equation: Equation, unknown: Term, value: Term, result: Solution) -> Equation:
-    if not contains(equation.left, unknown) and not contains(equation.right, unknown):
-        return equation
-    mapping = {unknown: value}
-    after = Equation(replace(equation.left, mapping), replace(equation.right, mapping))
-    result.steps.append(SolveStep(f"insert {unknown}", equation, after))
-    return after
 
 
 def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveStep] | None:
@@ -89,7 +99,7 @@ def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveS
     start = equation
     parent: dict[Equation, tuple[Equation, Move] | None] = {start: None}
     counter = 0
-    queue: list[tuple[tuple[int, ...], int, Equation]] = [(_cost(start, unknown), counter, start)]
+    queue: list[tuple[tuple[int, ...], int, Equation]] = [(_cost(system, start, unknown), counter, start)]
     looked_at = 0
     while queue and looked_at < MAX_EQUATIONS:
         _, _, current = heapq.heappop(queue)
@@ -102,7 +112,7 @@ def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveS
                     continue
                 parent[move.after] = (current, move)
                 counter += 1
-                heapq.heappush(queue, (_cost(move.after, unknown), counter, move.after))
+                heapq.heappush(queue, (_cost(system, move.after, unknown), counter, move.after))
     return None
 
 
@@ -111,14 +121,15 @@ def _allowed(system: System, move: Move) -> bool:
     return not any(term is build.ZERO_NUM for term, _ in move.needs)
 
 
-def _cost(equation: Equation, unknown: Term) -> tuple[int, ...]:
+def _cost(system: System, equation: Equation, unknown: Term) -> tuple[int, ...]:
     solved = equation.left is unknown and not contains(equation.right, unknown)
-    residual = equation.residual
+    residual = system.simplify(equation.residual)
     return (
         0 if solved else 1,
         under_inverse(residual, unknown),
         occurrences(residual, unknown),
         size(residual),
+        equation.residual.weight,
     )
 
 
@@ -131,8 +142,24 @@ def _path(system: System, parent: dict[Equation, tuple[Equation, Move] | None], 
             steps.reverse()
             return steps
         before, move = came
-        steps.append(SolveStep(move.rule, before, current, tuple(condition(system, need) for need in move.needs)))
+        if move.rule == SIMPLIFY:
+            steps += reversed(_in_detail(system, before, current))
+        else:
+            steps.append(SolveStep(move.rule, before, current, tuple(condition(system, need) for need in move.needs)))
         current = before
+
+
+def _in_detail(system: System, before: Equation, after: Equation) -> list[SolveStep]:
+    """A simplification as its single rules."""
+    steps: list[SolveStep] = []
+    current = before
+    for step in stepwise(system.simplifier, before.left):
+        new = Equation(step.after, current.right)
+        steps.append(SolveStep(step.rule, current, new))
+        current = new
+    if current != after:
+        steps.append(SolveStep(SIMPLIFY, current, after))
+    return steps
 
 
 def condition(system: System, need: Need) -> Condition:
@@ -150,15 +177,23 @@ def condition(system: System, need: Need) -> Condition:
     return Condition(term, fact, True, "; ".join(p for p in (f"since {because}" if because else "", f"by {by}" if by else "") if p))
 
 
+STRUCTURE = ("posdef", "psd", "symmetric", "skew", "orthogonal", "stiefel", "diagonal", "lower", "upper", "positive", "nonneg")
+"""What an unknown may be declared or assumed to be, the stronger before the weaker."""
+
+
 def _structure(system: System, result: Solution) -> None:
-    """A solution must have the structure that its unknown was declared with."""
+    """A solution must have the structure of its unknown: shown, or told as a condition."""
     for unknown, value in result.values.items():
-        for fact in sorted(getattr(unknown.attr, "facts", frozenset())):
-            known = system.facts.has(value, fact)
-            weaker = "symmetric" if fact in ("posdef", "psd") and system.facts.has(value, "symmetric") else None
-            reason = f"{unknown} is declared {fact}"
-            if known:
+        for fact in STRUCTURE:
+            if not system.facts.has(unknown, fact):
                 continue
-            if weaker:
-                reason += "; it is symmetric"
+            if system.facts.has(value, fact):
+                result.conditions.append(condition(system, (value, fact)))
+                break
+            weaker = next((w for w in _WEAKER.get(fact, ()) if system.facts.has(value, w)), None)
+            reason = f"{unknown} is to be {fact}" + (f"; it is {weaker} in any case" if weaker else "")
             result.conditions.append(Condition(value, fact, False, reason))
+            break
+
+
+_WEAKER = {"posdef": ("psd", "symmetric"), "psd": ("symmetric",), "positive": ("nonneg",)}

@@ -29,6 +29,9 @@ class Move(NamedTuple):
     needs: tuple[Need, ...] = ()
 
 
+SIMPLIFY = "simplify"
+"""The strategy whose single rules are shown instead of itself."""
+
 Strategy = Callable[[System, Equation, Term], Iterator[Move]]
 
 
@@ -64,7 +67,7 @@ def simplify(system: System, equation: Equation, unknown: Term) -> Iterator[Move
     """Both sides simplified."""
     after = Equation(system.simplify(equation.left), system.simplify(equation.right))
     if after != equation:
-        yield Move("simplify", after)
+        yield Move(SIMPLIFY, after)
 
 
 def cancel(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
@@ -156,7 +159,7 @@ def _has_transposed(addend: Term, unknown: Term) -> bool:
     _, rest = coefficient(addend)
     if rest.op is ops.SCALE:
         rest = rest.args[1]
-    return rest.op is ops.TRANSPOSE and contains(rest, unknown)
+    return rest.op is ops.TRANSPOSE and rest.args[0].op is not ops.VEC and contains(rest, unknown)
 
 
 def multiply_out(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
@@ -191,8 +194,9 @@ def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]
     else:
         return
     needs: list[Need] = []
-    if scalar.op is not ops.NUM:
-        needs.append((scalar, "nonzero"))
+    _, symbolic = coefficient(scalar)
+    if symbolic is not build.ONE_NUM:
+        needs.append((symbolic, "nonzero"))
     value = constant
     for product, on_left in ((left, True), (right, False)):
         if product:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .dims import Atom, Dim, Index, substitute
 
@@ -85,6 +86,9 @@ class Range:
 
     index: Index
     step: int = 1
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.index, self.step))
 
 
 class Grid(NamedTuple):

@@ -1,0 +1,104 @@
+"""The examples run; the derivation of the Gaussian estimates is a golden test.
+
+``tests/golden/gaussian_mle.txt`` is what ``matcalc run`` prints.  Beside the text, every formula reads
+back to the identical term, every ``==`` holds by the normal form, and every step is replayed with
+numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
+
+import matcalc as mc
+from matcalc.interface.session import Answer, Steps
+from matcalc.interface.solution import Solved
+from matcalc.terms.dims import Name
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+GOLDEN = Path(__file__).parent / "golden" / "gaussian_mle.txt"
+SIZES = {Name("n"): 7, Name("m"): 2}  # more samples than dimensions: the covariance is invertible
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def matcalc(*arguments: str, cwd: Path = ROOT) -> str:
+    return run(sys.executable, "-m", "matcalc", *arguments, cwd=cwd)
+
+
+# ---------------------------------------------------------------- the Gaussian script
+
+
+@cache
+def gaussian() -> tuple[mc.Session, list[Answer]]:
+    """The session after the script, and its answers."""
+    session = mc.Session()
+    return session, session.run((EXAMPLES / "gaussian_mle.mc").read_text(encoding="utf-8"))
+
+
+def wrong() -> Iterator[str]:
+    """What the numbers, the normal forms or the printed texts say against the answers."""
+    session, answers = gaussian()
+    for answer in answers:
+        if answer.kind == "identity" and answer.value.how != "the same normal form":
+            yield f"{answer.statement}: {answer.value}"
+        for shown in _formulas(answer.value):
+            yield from filter(None, [differs_read_back(shown, session.run(str(shown))[0].value)])
+        if isinstance(answer.value, Steps):
+            yield from _wrong_steps(session, answer.value)
+
+
+def _formulas(value: object) -> list[mc.Expr]:
+    if isinstance(value, mc.Expr):
+        return [value]
+    if isinstance(value, mc.Derivative):
+        return [value.expr]
+    return list(value.values.values()) if isinstance(value, Solved) else []
+
+
+def _wrong_steps(session: mc.Session, shown: Steps) -> list[str]:
+    require = checkable(session.scope.assumptions)
+    if isinstance(shown.of, Solved):
+        found = {session.run(name)[0].value.term: value.term for name, value in shown.of.values.items()}
+        return solution_errors(shown.steps, found, SIZES, require)
+    variable = shown.of.wrt.term if isinstance(shown.of, mc.Derivative) else None
+    return derivation_errors(shown.steps, variable, require)
+
+
+def test_the_gaussian_derivation(update_golden: bool) -> None:
+    assert list(wrong()) == []
+    transcript = matcalc("run", str(EXAMPLES / "gaussian_mle.mc"))
+    if update_golden:
+        GOLDEN.write_text(transcript, encoding="utf-8")
+    assert transcript == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_golden_file_says_where_the_post_slips() -> None:
+    assert GOLDEN.read_text(encoding="utf-8").count("The post ") >= 4
+
+
+# ---------------------------------------------------------------- as a user runs them
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.mc")), ids=lambda path: path.name)
+def test_script(script: Path, tmp_path: Path) -> None:
+    assert matcalc("run", str(script), cwd=tmp_path)
+
+
+@pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_program(program: Path, tmp_path: Path) -> None:
+    assert "NO" not in run(sys.executable, str(program), cwd=tmp_path)
