@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -112,7 +113,7 @@ LAYERS = """
 from sympy import *
 n = symbols('n', integer=True, positive=True)
 x, z = MatrixSymbol('x', n, 1), Symbol('z')
-W = [MatrixSymbol(f'W{{k}}', n, n) for k in range({layers})]
+W = [MatrixSymbol(f'W{k}', n, n) for k in range(4)]
 y = x
 for w in W:
     y = (w*y).applyfunc(Lambda(z, tanh(z)))
@@ -153,22 +154,25 @@ def trace(number: int) -> str:
 
 def derivatives(limit: float) -> Iterator[Figure]:
     two_layers()
-    yield Figure(
-        "gradient of ‖tanh(W₂ tanh(W₁x + b₁) + b₂) − t‖² in W₁, warm", shown(seconds(two_layers, 50)), sympy(TWO_LAYERS, limit), "5 ms"
-    )
+    taken = shown(seconds(two_layers, 50))
+    what = "gradient of ‖tanh(W₂ tanh(W₁x + b₁) + b₂) − t‖² in W₁, warm"
+    yield Figure(what, taken, sympy(TWO_LAYERS, limit), "5 ms")
     for number in (250, 500, 1000):
-        taken = shown(seconds(lambda number=number: layers(number), 2))
-        theirs = sympy(LAYERS.format(layers=4), limit) + " (4 layers)" if number == 250 else ""
-        yield Figure(f"gradient through {number} explicit layers, in the first", taken, theirs, "2 s" if number == 1000 else "")
+        taken = shown(seconds(partial(layers, number), 2))
+        theirs = sympy(LAYERS, limit) + " (4 layers)" if number == 250 else ""
+        what = f"gradient through {number} explicit layers, in the weights of the first"
+        yield Figure(what, taken, theirs, "2 s" if number == 1000 else "")
     trace(2)
-    yield Figure("gradient of tr(A₁X A₂X … A₃₂X), printed", shown(seconds(lambda: trace(32), 5)), sympy(TRACE, limit), "100 ms")
+    taken = shown(seconds(partial(trace, 32), 5))
+    yield Figure("gradient of tr(A₁X A₂X … A₃₂X), printed", taken, sympy(TRACE, limit), "100 ms")
 
 
 def sympy(code: str, limit: float) -> str:
     """How long SymPy takes, its import left out; what it raises; or that it was ended."""
     script = f"import time\nimport sympy\nstart = time.perf_counter()\n{code}\nprint(time.perf_counter() - start)"
     try:
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=limit, check=False)
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
         return f"ended after {limit:g} s"
     if done.returncode:
@@ -225,7 +229,8 @@ def sizes() -> Iterator[Figure]:
 def table(figures: list[Figure]) -> str:
     rows = [("what", "matcalc", "SymPy", "goal"), *figures]
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in padded]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 

@@ -38,7 +38,8 @@ _LAZY = {
     "Session": "session",
     **dict.fromkeys(("derivative", "equal", "hessian", "parse", "solve"), "library"),
     **dict.fromkeys(
-        ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"), "functions"
+        ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"),
+        "functions",
     ),
     **dict.fromkeys(("from_sympy", "to_sympy"), "sympy_bridge"),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 
-@lru_cache(maxsize=None)
+@cache
 def data_dir(kind: str) -> Path:
     """The folder ``grammar`` or ``rules``.  Raises :class:`FileNotFoundError` when it is nowhere."""
     package = Path(__file__).resolve().parent

@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
 
 import matcalc as mc
+from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
 from matcalc.interface.session import Answer, Steps
 from matcalc.interface.solution import Solved
 from matcalc.terms.dims import Name

@@ -20,7 +20,7 @@ from matcalc.interface.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-FORMULA = re.compile(r"(<!-- formula: (.*?) -->\n\$\$\n)(.*?)(\n\$\$\n)", re.DOTALL)
+FORMULA = re.compile(r"(<!-- formula: ([^\n]*) -->\n```math\n)(.*?)(```\n)", re.DOTALL)
 
 
 def block(language: str) -> re.Pattern[str]:
@@ -29,8 +29,7 @@ def block(language: str) -> re.Pattern[str]:
 
 def formula(found: re.Match[str]) -> str:
     made = eval(found[2], {"mc": mc})  # the README's own Python, as its reader would run it
-    assert "$" not in made
-    return found[1] + made + found[4]
+    return f"{found[1]}{made}\n{found[4]}"
 
 
 def console(capsys: pytest.CaptureFixture[str]) -> Callable[[re.Match[str]], str]:

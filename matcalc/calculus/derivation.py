@@ -218,7 +218,13 @@ def _by_chain(line: _Line, where: Variable) -> None:
         _by_vec(part, [stand_in], Variable(stand_in, stand_in))
         back = {stand_in: inner}
         line.steps += [
-            Step(s.rule, replace(s.before, back), replace(s.after, back), tuple((replace(t, back), f) for t, f in s.conditions), s.kind)
+            Step(
+                s.rule,
+                replace(s.before, back),
+                replace(s.after, back),
+                tuple((replace(t, back), f) for t, f in s.conditions),
+                s.kind,
+            )
             for s in part.steps
         ]
         after = _Line(line.system, replace(part.term, back))

@@ -74,7 +74,9 @@ def _derive(system: System, term: Term, wrt: Term, table: str) -> Derived:
     if where.forward or where.twin:
         back = present(system, system.simplify(back))
     conditions = tuple(
-        (t, fact) for t, fact in dict.fromkeys((where.leave(t), f) for t, f in found.conditions) if not system.facts.has(t, fact)
+        (t, fact)
+        for t, fact in dict.fromkeys((where.leave(t), f) for t, f in found.conditions)
+        if not system.facts.has(t, fact)
     )
     return Derived(back, conditions, list(where.notes))
 

@@ -34,7 +34,7 @@ class Reverse(NamedTuple):
 def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], table: str) -> Reverse:
     """Carry ``seed`` from ``root`` back to each of ``targets`` (nothing arrives: absent)."""
     goal = set(targets)
-    order = [t for t in postorder(root)]
+    order = postorder(root)
     varies = set(goal)
     for term in order:
         if term not in varies and any(arg in varies for arg in term.args):

@@ -61,7 +61,11 @@ class System:
 
     def distribute(self, term: Term) -> Term:
         """A product multiplied out over the sums among its factors, not inside them."""
-        rows = [r for r in load("expand").file.rules if r.name in ("expand-product-left", "expand-product-right", "expand-scale")]
+        rows = [
+            r
+            for r in load("expand").file.rules
+            if r.name in ("expand-product-left", "expand-product-right", "expand-scale")
+        ]
         rewriter = Rewriter(rows, self.facts)
         done: list[Term] = []
         todo = [term]
@@ -167,7 +171,9 @@ def _match_linear(row: LinearRow, linear: Term) -> Iterator[dict[object, object]
         return
     at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
     hole = next(i for i, arg in enumerate(row.pattern.args) if arg.attr.name == HOLE)
-    combine = build.mul if op is ops.MUL else build.kron if op is ops.KRON else build.times if op is ops.TIMES else build.had
+    combine = (
+        build.mul if op is ops.MUL else build.kron if op is ops.KRON else build.times if op is ops.TIMES else build.had
+    )
     if op.commutative:
         others = linear.args[:at] + linear.args[at + 1 :]
         groups = {hole: linear.args[at], 1 - hole: combine(*others)}

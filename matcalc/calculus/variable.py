@@ -6,7 +6,8 @@ a twin of the same name and used again afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace as with_changes
+from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
 
 from ..errors import MatcalcError
 from ..terms import build, ops
@@ -82,7 +83,9 @@ def _member(system: System, term: Term, wrt: Term) -> Variable:
     kept = _kept(system, wrt)
     hidden = with_changes(family, facts=kept, role="hidden")
     forward = {
-        t: build.member(hidden, t.attr.at) for t in (*postorder(term), wrt) if t.op is ops.MEMBER and t.attr.family == family
+        t: build.member(hidden, t.attr.at)
+        for t in (*postorder(term), wrt)
+        if t.op is ops.MEMBER and t.attr.family == family
     }
     return Variable(wrt, forward[wrt], hidden, forward, twin=(hidden, family))
 

@@ -106,7 +106,11 @@ def hessian(expr: Text, wrt: Text, where: Where = None, let: Let = None) -> Deri
 
 
 def solve(
-    equations: str | Sequence[str], unknowns: Text | Sequence[Text], where: Where = None, let: Let = None, assume: str | Sequence[str] = ()
+    equations: str | Sequence[str],
+    unknowns: Text | Sequence[Text],
+    where: Where = None,
+    let: Let = None,
+    assume: str | Sequence[str] = (),
 ) -> Solved:
     """Solve equations ``left = right`` for one unknown or several.
 
@@ -176,5 +180,3 @@ def _built(name: str, *args: Expr) -> Expr:
 
     names = tuple(dict.fromkeys(n for a in args for n in a.names))
     return Expr(getattr(build, name)(*(a.term for a in args)), names)
-
-

@@ -28,7 +28,9 @@ class Solved:
     ``solution`` is an expression for one unknown, a dict of them for several.
     """
 
-    def __init__(self, rules: System, found: Solution, unknowns: Sequence[Term], single: bool, names: IndexNames) -> None:
+    def __init__(
+        self, rules: System, found: Solution, unknowns: Sequence[Term], single: bool, names: IndexNames
+    ) -> None:
         self.system = rules
         self._found, self._unknowns, self._single, self.names = found, list(unknowns), single, names
 
@@ -70,7 +72,9 @@ class Solved:
             from ..output.derivation import latex_equations
 
             return latex_equations(self.steps, self.names)
-        return r",\quad ".join(f"{Expr(u).latex()} = {Expr(self._found.values[u], self.names).latex()}" for u in self._unknowns)
+        return r",\quad ".join(
+            f"{Expr(u).latex()} = {Expr(self._found.values[u], self.names).latex()}" for u in self._unknowns
+        )
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
@@ -131,7 +135,9 @@ def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope)
             work.settle()
             read.append(Equation(*work.sides(node)))
             names += tuple(work.index_names)
-    wanted = [u.term if isinstance(u, Expr) else parse_expression(u, scope).term for u in ([unknowns] if single else unknowns)]
+    wanted = [
+        u.term if isinstance(u, Expr) else parse_expression(u, scope).term for u in ([unknowns] if single else unknowns)
+    ]
     return _solved(read, wanted, scope, single, names)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MatcalcError
+from ..errors import LimitExceeded, MatcalcError
 from ..language.names import ascii_name
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim
@@ -65,6 +67,10 @@ def _functions(s: Any) -> dict[str, Callable[[Any], Any]]:
     }
 
 
+def _too_deep() -> MatcalcError:
+    return LimitExceeded("SymPy does not take expressions that are nested this deeply")
+
+
 # ---------------------------------------------------------------- to SymPy
 
 
@@ -76,7 +82,10 @@ def to_sympy(expr: Expr) -> Any:
     """
     if not isinstance(expr, Expr):
         raise MatcalcError(f"to_sympy takes an Expr, not {type(expr).__name__}")
-    return _ToSympy(expr).result()
+    try:
+        return _ToSympy(expr).result()
+    except RecursionError:
+        raise _too_deep() from None
 
 
 class _ToSympy:
@@ -122,9 +131,8 @@ class _ToSympy:
         """A scalar is real; a matrix has its shape."""
         symbol: Symbol = term.attr
         if term.is_scalar:
-            signs = {fact: True for fact in ("positive", "nonneg") if fact in symbol.facts}
-            if "nonneg" in signs:
-                signs = {"nonnegative": True}
+            words = {"positive": "positive", "nonneg": "nonnegative"}
+            signs = {word: True for fact, word in words.items() if fact in symbol.facts}
             return self.s.Symbol(symbol.name, real=True, **signs)
         return self.s.MatrixSymbol(symbol.name, self.dim(term.rows), self.dim(term.cols))
 
@@ -209,7 +217,7 @@ def _index_names(order: list[Term], names: IndexNames) -> dict[Index, str]:
     chosen: dict[Index, str] = {}
     for index in found:
         wanted = [name for low, high, name in names if (low, high) == (index.lo, index.hi)]
-        chosen[index] = next(name for name in (*wanted, *_endless(INDEX_NAMES)) if name not in used)
+        chosen[index] = next(name for name in chain(wanted, _endless(INDEX_NAMES)) if name not in used)
         used.add(chosen[index])
     return chosen
 
@@ -274,7 +282,10 @@ def from_sympy(obj: Any, where: Where = None) -> Expr:
 
     scope = new_scope()
     scope.declare_all(where)
-    return Expr(_FromSympy(s, scope).term(obj.as_immutable() if isinstance(obj, s.MatrixBase) else obj))
+    try:
+        return Expr(_FromSympy(s, scope).term(obj.as_immutable() if isinstance(obj, s.MatrixBase) else obj))
+    except RecursionError:
+        raise _too_deep() from None
 
 
 class _FromSympy:
@@ -321,7 +332,10 @@ class _FromSympy:
         if isinstance(obj, s.BlockMatrix):
             return tuple(obj.blocks.flat())
         special = self.special(obj)
-        return special[1] if special else tuple(obj.args)
+        if special is not None:
+            return special[1]
+        self.maker(obj)
+        return tuple(obj.args)
 
     def special(self, obj: Any) -> tuple[Callable[[Term], Term], tuple[Any, ...]] | None:
         """The ways in which :func:`to_sympy` writes log|det A|, norms and sums of entries."""
@@ -341,14 +355,16 @@ class _FromSympy:
     def build(self, obj: Any, args: list[Term]) -> Term:
         """The term of an object whose parts are converted."""
         special = self.special(obj)
-        if special is not None:
-            return special[0](args[0])
+        return special[0](args[0]) if special is not None else self.maker(obj)(obj, args)
+
+    def maker(self, obj: Any) -> Callable[[Any, list[Term]], Term]:
+        """What makes the term of an object of this type.  Raises :class:`MatcalcError` where nothing does."""
         for type_, maker in self.table:
             if isinstance(obj, type_):
-                return maker(obj, args)
+                return maker
         for name in (*_ELEMENTARY, "abs", "lgamma"):
             if isinstance(obj, self.functions[name]):  # type: ignore[arg-type]
-                return build.fun(name, args[0])
+                return partial(_function, name)
         raise MatcalcError(f"{type(obj).__name__} has no counterpart here: {str(obj)[:60]}")
 
     def size(self, obj: Any) -> Dim:
@@ -386,9 +402,8 @@ class _FromSympy:
         if known is None:
             return build.sym(Symbol(self.name(obj), rows, cols))
         if known.shape != (rows, cols):
-            raise MatcalcError(
-                f"{obj.name} is declared {build.show_shape(*known.shape)} but is {build.show_shape(rows, cols)} in SymPy"
-            )
+            declared, found = build.show_shape(*known.shape), build.show_shape(rows, cols)
+            raise MatcalcError(f"{obj.name} is declared {declared} but is {found} in SymPy")
         return known
 
     def known(self, name: str) -> Term | None:
@@ -460,7 +475,9 @@ class _FromSympy:
         body = args[0]
         for variable, low, high in obj.limits:
             bound = Index(body.height + 1, self.size(low), self.size(high))
-            body = replace(body, {}, {Name(self.name(variable)): dim(bound)})
+            free = self.term(variable)
+            as_scalar = {free: build.integer(bound)} if free.op is ops.SYM else {}
+            body = replace(body, as_scalar, {Name(self.name(variable)): dim(bound)})
             body = (build.sum_over if isinstance(obj, self.s.Sum) else build.prod_over)(bound, body)
         return body
 
@@ -522,6 +539,10 @@ class _FromSympy:
             (s.BlockMatrix | s.MatrixBase, self.grid),
             (s.core.function.AppliedUndef, self.undefined),
         ]
+
+
+def _function(name: str, _: Any, args: list[Term]) -> Term:
+    return build.fun(name, args[0])
 
 
 _ANY_BLOCK = build.block([[build.sym(Symbol("A", dim("m"), dim("n"))), build.sym(Symbol("B", dim("m"), dim("n")))]])

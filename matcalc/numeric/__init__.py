@@ -1,0 +1,1 @@
+"""Values of terms from their definitions, random inputs, derivatives without the rules."""

@@ -1,0 +1,1 @@
+"""Terms as text, Unicode, LaTeX and NumPy source."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import blake2b
+from inspect import Parameter, Signature
 from itertools import pairwise
 from math import lcm
 from typing import Any
@@ -1098,6 +1099,9 @@ class GeneratedFunction:
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
         self._function: Callable[..., Any] = space[name]
         self.arguments: tuple[str, ...] = _keywords(self._function)
+        self.__signature__ = Signature(
+            [Parameter(a, Parameter.KEYWORD_ONLY) for a in sorted({*self.arguments, *self.accept})]
+        )
         self.__name__ = name
         self.__doc__ = self._function.__doc__
 

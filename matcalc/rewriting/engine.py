@@ -42,9 +42,7 @@ class RuleIndex:
         self._by_op: dict[Op, list[tuple[Rule, frozenset[Op]]]] = {}
         self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
-            needed = frozenset(
-                a.op for a in rule.left.args if not is_variable(a) and a.op not in (ops.MEMBER, ops.INT)
-            )
+            needed = frozenset(a.op for a in rule.left.args if not is_variable(a) and a.op not in (ops.MEMBER, ops.INT))
             self._by_op.setdefault(rule.left.op, []).append((rule, needed))
             distributes = _spreading(rule)
             if distributes is not None:
@@ -90,7 +88,8 @@ class Rewriter:
                 if result is term:
                     continue
                 conditions = tuple(
-                    (instantiate(g.term, bindings), g.fact) for g in (*rule.guards, *rule.conditions)
+                    (instantiate(g.term, bindings), g.fact)
+                    for g in (*rule.guards, *rule.conditions)
                     if isinstance(g, Has) and not g.negated
                 )
                 return Applied(rule, term, result, conditions)
@@ -175,7 +174,9 @@ class Rewriter:
             fuel -= 1
             recent.append(applied.rule.name)
             if fuel <= 0:
-                raise LimitExceeded(f"more than {self.fuel} rewriting steps; the last rules were {', '.join(recent[-10:])}")
+                raise LimitExceeded(
+                    f"more than {self.fuel} rewriting steps; the last rules were {', '.join(recent[-10:])}"
+                )
             forward[term] = applied.after
         return normal[root]
 
@@ -186,7 +187,12 @@ def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
     if rule.guards or rule.ordered or len(left.args) != 1 or left.attr is not None or left.args[0].op not in FLAT:
         return None
     inside = left.args[0]
-    if len(inside.args) != 2 or len(right.args) != 2 or right.op not in FLAT or not all(is_variable(a) for a in inside.args):
+    if (
+        len(inside.args) != 2
+        or len(right.args) != 2
+        or right.op not in FLAT
+        or not all(is_variable(a) for a in inside.args)
+    ):
         return None
     sizes = [size for a in inside.args for size in a.shape]
     if any(not isinstance(size.atom, Name) for size in sizes) or any(a.is_square for a in inside.args):

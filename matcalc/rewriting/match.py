@@ -41,9 +41,8 @@ def _is_body(pattern: Term) -> bool:
 
 def match_dim(pattern: Dim, subject: Dim, b: Bindings) -> Bindings | None:
     """Match a dimension: a name binds, a number must be equal, a polynomial waits for its names."""
-    if pattern is subject and not pattern.indices:
-        if pattern.constant is not None:
-            return b
+    if pattern is subject and pattern.constant is not None:
+        return b
     atom = pattern.atom
     if isinstance(atom, Name):
         found = b.get(atom)
@@ -191,12 +190,13 @@ def _match_attr(pattern: Any, subject: Any, b: Bindings) -> Bindings | None:
         return match_dim(dim(pattern), dim(subject), b)
     if isinstance(pattern, Grid | Range | Member) or not isinstance(pattern, tuple):
         return b if pattern == subject and type(pattern) is type(subject) else None
-    result: Bindings | None = b
+    result = b
     for left, right in zip(pattern, subject, strict=True):
         if isinstance(left, Dim):
-            result = match_dim(left, right, result)
-            if result is None:
+            deeper = match_dim(left, right, result)
+            if deeper is None:
                 return None
+            result = deeper
         elif left != right:
             return None
     return result
@@ -218,9 +218,8 @@ def _match_function(pattern: Unknown, subject: Any, b: Bindings) -> Bindings | N
 
 
 def _match_binder(pattern: Term, subject: Term, b: Bindings, linear: bool) -> Iterator[Bindings]:
-    if pattern.attr.step != subject.attr.step and not pattern.attr.index.lo.constant:
-        if pattern.op is ops.PROD and pattern.attr.step != subject.attr.step:
-            return
+    if pattern.op is ops.PROD and pattern.attr.step != subject.attr.step:
+        return
     opened: frozenset[Index] = b.get(_OPENED, _EMPTY)
     index, body = open_binder(subject, subject.indices | opened | b.get("avoid", _EMPTY))
     matched: Bindings | None = match_dim(pattern.attr.index.lo, index.lo, b)
@@ -364,7 +363,9 @@ def _itself(term: Term) -> Term:
     return term
 
 
-def _surround(combine: Callable[..., Term], before: tuple[Term, ...], after: tuple[Term, ...]) -> Callable[[Term], Term]:
+def _surround(
+    combine: Callable[..., Term], before: tuple[Term, ...], after: tuple[Term, ...]
+) -> Callable[[Term], Term]:
     if not before and not after:
         return _itself
     return lambda term: combine(*before, term, *after)

@@ -99,5 +99,3 @@ def replace_outermost(term: Term, mapping: dict[Term, Term]) -> Term:
 def joined(*parts: list[Step]) -> list[Step]:
     """Several derivations one after the other, steps that change nothing left out."""
     return [s for part in parts for s in part if s.before is not s.after]
-
-

@@ -174,10 +174,24 @@ def condition(system: System, need: Need) -> Condition:
     rows = dict.fromkeys(r.rule for _, r in proof if r.rule not in ("declared", "assumed", "scalar"))
     because = ", ".join(leaves)
     by = ", ".join(rows)
-    return Condition(term, fact, True, "; ".join(p for p in (f"since {because}" if because else "", f"by {by}" if by else "") if p))
+    return Condition(
+        term, fact, True, "; ".join(p for p in (f"since {because}" if because else "", f"by {by}" if by else "") if p)
+    )
 
 
-STRUCTURE = ("posdef", "psd", "symmetric", "skew", "orthogonal", "stiefel", "diagonal", "lower", "upper", "positive", "nonneg")
+STRUCTURE = (
+    "posdef",
+    "psd",
+    "symmetric",
+    "skew",
+    "orthogonal",
+    "stiefel",
+    "diagonal",
+    "lower",
+    "upper",
+    "positive",
+    "nonneg",
+)
 """What an unknown may be declared or assumed to be, the stronger before the weaker."""
 
 

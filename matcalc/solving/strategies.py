@@ -84,7 +84,9 @@ def cancel(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
         free = [a for a in rest.args if not contains(a, unknown)]
         if free:
             kept = build.times(*(a for a in rest.args if a not in free))
-            yield Move("divide by a nonzero scalar", Equation(kept, build.ZERO_NUM), tuple((a, "nonzero") for a in free))
+            yield Move(
+                "divide by a nonzero scalar", Equation(kept, build.ZERO_NUM), tuple((a, "nonzero") for a in free)
+            )
     if rest.op is ops.TRANSPOSE:
         inside = rest.args[0]
         yield Move("transpose both sides", Equation(inside, _zero_like(inside)))
@@ -93,7 +95,10 @@ def cancel(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
         yield Move("read inside the vec", Equation(inside, _zero_like(inside)))
     if rest.op is ops.MUL:
         first, last = rest.args[0], rest.args[-1]
-        for factor, others, name in ((first, rest.args[1:], "cancel on the left"), (last, rest.args[:-1], "cancel on the right")):
+        for factor, others, name in (
+            (first, rest.args[1:], "cancel on the left"),
+            (last, rest.args[:-1], "cancel on the right"),
+        ):
             if factor.is_square:
                 kept = build.mul(*others)
                 yield Move(name, Equation(kept, _zero_like(kept)), ((factor, "invertible"),))
@@ -187,10 +192,14 @@ def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]
         scalar, left, right = build.add(*(p.scalar for p in around)), (), ()
     elif all(p.right == first.right for p in around):
         scalar, right = build.ONE_NUM, first.right
-        left = (build.add(*(build.smul(p.scalar, build.mul(*p.left) if p.left else _eye(unknown.rows)) for p in around)),)
+        left = (
+            build.add(*(build.smul(p.scalar, build.mul(*p.left) if p.left else _eye(unknown.rows)) for p in around)),
+        )
     elif all(p.left == first.left for p in around):
         scalar, left = build.ONE_NUM, first.left
-        right = (build.add(*(build.smul(p.scalar, build.mul(*p.right) if p.right else _eye(unknown.cols)) for p in around)),)
+        right = (
+            build.add(*(build.smul(p.scalar, build.mul(*p.right) if p.right else _eye(unknown.cols)) for p in around)),
+        )
     else:
         return
     needs: list[Need] = []

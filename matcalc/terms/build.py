@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from ..errors import LimitExceeded, ShapeError
 from . import ops
-from .dims import MINUS_ONE, ONE, ZERO, Dim, DimLike, Index, dim
+from .dims import ONE, ZERO, Dim, DimLike, Index, dim
 from .ops import Op
 from .symbols import Family, Grid, Member, Range, Symbol, Unknown
 from .term import Number, Term, make
@@ -44,9 +45,7 @@ def _side(d: Dim) -> str:
 
 
 def _mismatch(what: str, a: Term, b: Term, hint: str | None = None) -> ShapeError:
-    return ShapeError(
-        f"{what}: {show_shape(a.rows, a.cols)} and {show_shape(b.rows, b.cols)} do not fit", hint=hint
-    )
+    return ShapeError(f"{what}: {show_shape(a.rows, a.cols)} and {show_shape(b.rows, b.cols)} do not fit", hint=hint)
 
 
 # ---------------------------------------------------------------- leaves
@@ -56,7 +55,11 @@ def num(value: Number) -> Term:
     """An exact number."""
     if isinstance(value, Fraction) and value.denominator == 1:
         value = value.numerator
-    bits = value.bit_length() if isinstance(value, int) else max(value.numerator.bit_length(), value.denominator.bit_length())
+    bits = (
+        value.bit_length()
+        if isinstance(value, int)
+        else max(value.numerator.bit_length(), value.denominator.bit_length())
+    )
     if bits > 3.33 * MAX_DIGITS:
         raise LimitExceeded(f"a number has more than {MAX_DIGITS} digits")
     return make(ops.NUM, (), value, ONE, ONE)
@@ -201,7 +204,7 @@ def add(*terms: Term) -> Term:
     rows, cols = first.rows, first.cols
     for term in terms:
         if term.rows is not rows or term.cols is not cols:
-            if term.op is ops.ZEROS or term.op is ops.NUM and term.attr == 0:
+            if term.op is ops.ZEROS or (term.op is ops.NUM and term.attr == 0):
                 continue
             if first.op is ops.NUM and first.attr == 0:
                 first, rows, cols = term, term.rows, term.cols
@@ -310,7 +313,10 @@ def power_of(base: Term, exponent: Term) -> Term:
         if base.op is ops.NUM and isinstance(power, int):
             value = base.attr
             if value != 0 or power > 0:
-                if abs(power) * max(abs(value.numerator).bit_length(), value.denominator.bit_length()) > 3.33 * MAX_DIGITS:
+                if (
+                    abs(power) * max(abs(value.numerator).bit_length(), value.denominator.bit_length())
+                    > 3.33 * MAX_DIGITS
+                ):
                     raise LimitExceeded(f"the number {value}^{power} has more than {MAX_DIGITS} digits")
                 return num(Fraction(value) ** power)
         if base.op is ops.NUM and base.attr in (0, 1) and power > 0:
@@ -380,7 +386,7 @@ def mul(*factors: Term) -> Term:
             flat.append(factor)
     if not flat:
         return times(*scalars)
-    for left, right in zip(flat, flat[1:], strict=False):
+    for left, right in pairwise(flat):
         if left.cols is not right.rows:
             raise _mismatch("matrix product", left, right, _product_hint(left, right))
     body = _chain(flat)
@@ -423,7 +429,7 @@ def _chain(factors: list[Term]) -> Term:
     if len(cuts) < 2:
         return _product(flat) if len(flat) <= WIDTH else _nested(factors)
     first, last = cuts[0], cuts[-1]
-    scalars = [_product(flat[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    scalars = [_product(flat[a:b]) for a, b in pairwise(cuts)]
     rest = flat[:first] + flat[last:]
     scalar = times(*scalars)
     return scale(scalar, _product(rest)) if rest else scalar
@@ -587,7 +593,9 @@ def mpow(term: Term, exponent: DimLike) -> Term:
     constant = k.constant
     if constant is not None:
         if constant.denominator != 1:
-            raise ShapeError("the power of a matrix needs an integer exponent", hint="a root is sqrtm(A); entry by entry write .^")
+            raise ShapeError(
+                "the power of a matrix needs an integer exponent", hint="a root is sqrtm(A); entry by entry write .^"
+            )
         if constant == 0:
             return eye(term.rows)
         if constant == 1:
@@ -648,7 +656,9 @@ def unvec(term: Term, m: DimLike, n: DimLike) -> Term:
     """The m×n matrix whose columns stacked are the vector."""
     a, b = dim(m), dim(n)
     if term.cols is not ONE or term.rows is not a * b:
-        raise ShapeError(f"unvec to {show_shape(a, b)} needs a vector of length {a * b}, not {show_shape(term.rows, term.cols)}")
+        raise ShapeError(
+            f"unvec to {show_shape(a, b)} needs a vector of length {a * b}, not {show_shape(term.rows, term.cols)}"
+        )
     if b is ONE:
         return term
     if term.op is ops.VEC and term.args[0].shape == (a, b):
@@ -760,7 +770,7 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
         level += 1
     if wanted is not index:
         body = substitute_indices(body, {index: dim(wanted)})
-    if op is ops.SUM and body.op is ops.ZEROS or body is ZERO_NUM and op is ops.SUM:
+    if (op is ops.SUM and body.op is ops.ZEROS) or (body is ZERO_NUM and op is ops.SUM):
         return body
     return make(op, (body,), Range(wanted, step), body.rows, body.cols)
 
@@ -780,7 +790,9 @@ def sum_over(index: Index, body: Term) -> Term:
 def prod_over(index: Index, body: Term, step: int = 1) -> Term:
     """The ordered product; with ``step`` -1 the index runs downwards from ``lo`` to ``hi``."""
     if not body.is_square:
-        raise ShapeError(f"an ordered product with a symbolic range needs square factors, not {show_shape(body.rows, body.cols)}")
+        raise ShapeError(
+            f"an ordered product with a symbolic range needs square factors, not {show_shape(body.rows, body.cols)}"
+        )
     return binder(ops.PROD, Range(index, step), body)
 
 
@@ -850,5 +862,3 @@ def sum_of(terms: Iterable[Term], rows: Dim, cols: Dim) -> Term:
     """The sum of any number of terms, none included."""
     listed = list(terms)
     return add(*listed) if listed else zeros(rows, cols)
-
-

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import lru_cache
-from typing import Union
+from functools import cache, lru_cache
+from typing import ClassVar, Union
 
 from ..errors import ShapeError
 
@@ -32,9 +32,10 @@ class Name(Atom):
     """A named integer: a size such as ``n``, a count such as ``N``, a free index such as ``i``."""
 
     __slots__ = ("name",)
-    _table: dict[str, Name] = {}
+    _table: ClassVar[dict[str, Name]] = {}
 
     def __new__(cls, name: str) -> Name:
+        """The one object for these data."""
         found = cls._table.get(name)
         if found is None:
             found = object.__new__(cls)
@@ -64,9 +65,10 @@ class Index(Atom):
     level: int
     lo: Dim
     hi: Dim
-    _table: dict[tuple[int, Dim, Dim], Index] = {}
+    _table: ClassVar[dict[tuple[int, Dim, Dim], Index]] = {}
 
     def __new__(cls, level: int, lo: Dim, hi: Dim) -> Index:
+        """The one object for these data."""
         found = cls._table.get((level, lo, hi))
         if found is None:
             found = object.__new__(cls)
@@ -89,9 +91,10 @@ class SizeAt(Atom):
     __slots__ = ("arg", "name")
     name: str
     arg: Dim
-    _table: dict[tuple[str, Dim], SizeAt] = {}
+    _table: ClassVar[dict[tuple[str, Dim], SizeAt]] = {}
 
     def __new__(cls, name: str, arg: Dim) -> SizeAt:
+        """The one object for these data."""
         found = cls._table.get((name, arg))
         if found is None:
             found = object.__new__(cls)
@@ -124,9 +127,10 @@ class Dim:
     terms: tuple[tuple[Monomial, Fraction], ...]
     key: tuple[object, ...]
     indices: frozenset[Index]
-    _table: dict[tuple[tuple[Monomial, Fraction], ...], Dim] = {}
+    _table: ClassVar[dict[tuple[tuple[Monomial, Fraction], ...], Dim]] = {}
 
     def __new__(cls, terms: Mapping[Monomial, Fraction]) -> Dim:
+        """The one polynomial with these terms."""
         items = tuple(sorted(((m, c) for m, c in terms.items() if c), key=lambda mc: _monomial_key(mc[0])))
         found = cls._table.get(items)
         if found is None:
@@ -254,12 +258,12 @@ def dim(value: DimLike) -> Dim:
     return _of_number(Fraction(value))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _of_atom(atom: Atom) -> Dim:
     return Dim({((atom, 1),): Fraction(1)})
 
 
-@lru_cache(maxsize=None)
+@cache
 def _of_number(value: Fraction) -> Dim:
     return Dim({(): value})
 

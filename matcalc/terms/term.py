@@ -31,7 +31,20 @@ class Term:
     number of nodes written out as a tree (capped at :data:`MAX_WEIGHT`).
     """
 
-    __slots__ = ("__weakref__", "args", "attr", "cols", "depth", "flags", "height", "indices", "key", "op", "rows", "weight")
+    __slots__ = (
+        "__weakref__",
+        "args",
+        "attr",
+        "cols",
+        "depth",
+        "flags",
+        "height",
+        "indices",
+        "key",
+        "op",
+        "rows",
+        "weight",
+    )
     op: Op
     args: tuple[Term, ...]
     attr: Any

@@ -163,7 +163,9 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
             stack.pop()
             continue
         if term.op.binder and (term.attr.index in incoming or term.attr.index in atoms):
-            index, body = open_binder(term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index)))
+            index, body = open_binder(
+                term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index))
+            )
             if not settled(body):
                 stack.append(body)
                 continue

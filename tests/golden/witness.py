@@ -31,9 +31,12 @@ def derivation_errors(steps: Sequence[Step], wrt: Term | None, require: Requirem
     """The steps whose two sides differ by value, and the lines that follow from no earlier one."""
     wrong = []
     varying, sizes = _moving(steps, wrt)
+    if wrt is not None and wrt.args:  # a sub-expression, under a name of its own while differentiating
+        steps = [_replaced(step, dict.fromkeys(varying, wrt)) for step in steps]
+        varying = [t for t in postorder(wrt) if t.op is ops.SYM]
     lines: set[Term] = set()
     for i, step in enumerate(steps):
-        if lines and not _follows(step.before, lines):
+        if lines and not _follows(step, lines):
             wrong.append(f"{step.before} does not follow from an earlier line")
         lines |= {step.before, step.after}
         needed = [*require, *checkable(step.conditions)]
@@ -49,6 +52,11 @@ def derivation_errors(steps: Sequence[Step], wrt: Term | None, require: Requirem
     return wrong
 
 
+def _replaced(step: Step, mapping: dict[Term, Term]) -> Step:
+    conditions = tuple((replace(term, mapping), fact) for term, fact in step.conditions)
+    return Step(step.rule, replace(step.before, mapping), replace(step.after, mapping), conditions, step.kind)
+
+
 def _differentials(*terms: Term) -> list[Term]:
     """What stands under a d."""
     return list({t.args[0]: None for t in postorder(*terms) if t.op is ops.DIFF})
@@ -58,15 +66,18 @@ def _moving(steps: Sequence[Step], wrt: Term | None) -> tuple[list[Term], dict[A
     """What moves along a differential, and sizes to be fixed: of a family only the member asked for, the first."""
     if wrt is None or wrt.op is not ops.MEMBER:
         return [t for t in _differentials(*(t for s in steps for t in (s.before, s.after))) if not t.args], {}
-    free = {atom: 1 for atom in wrt.attr.at.atoms()}
+    free = dict.fromkeys(wrt.attr.at.atoms(), 1)
     return [build.member(wrt.attr.family, 1)] if free else [wrt], free
 
 
-def _follows(line: Term, earlier: set[Term]) -> bool:
+def _follows(step: Step, earlier: set[Term]) -> bool:
     """A line is an earlier one, or the differential of one or of a part of one (a link of a chain)."""
-    if line in earlier:
+    if step.before in earlier:
         return True
-    return line.op is ops.DIFF and line.args[0] in postorder(*earlier)
+    parts = postorder(*earlier)
+    if step.kind == DERIVATIVE:  # gathers the links of the formula that was differentiated
+        return step.before in parts
+    return step.before.op is ops.DIFF and step.before.args[0] in parts
 
 
 def _sides(step: Step) -> tuple[Term, Term]:
@@ -90,6 +101,23 @@ def _sides(step: Step) -> tuple[Term, Term]:
     if before.rows.constant == 1:
         return before, build.transpose(build.vec(after))
     return build.transpose(build.vec(before)), after
+
+
+def answer_error(answer: mc.Derivative) -> str:
+    """Empty when the answer agrees with a derivative found without the rules.
+
+    The gradient with respect to a sub-expression E(X), of a function of E alone, is checked as the
+    outer factor of the chain rule: vec(G)' * D(E, X) is the derivative with respect to X.
+    """
+    wrt = answer.wrt.term
+    if not wrt.args:
+        found = answer.check(trials=2)
+    else:
+        (variable,) = (t for t in postorder(wrt) if t.op is ops.SYM)
+        inner = mc.derivative(answer.wrt, mc.Expr(variable)).jacobian.term
+        row = build.mul(answer.jacobian.term, inner)
+        found = check_derivative(answer.function_expr.term, variable, row, "jacobian", 2)
+    return "" if found.ok else found.message
 
 
 # ---------------------------------------------------------------- solutions
