@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def prompt() -> float:
         os.environ["TERM"] = "xterm"
         os.execv(sys.executable, [sys.executable, "-m", "matcalc"])
     seen = b""
-    while b"> " not in seen:
+    while b"\n>" not in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen):  # without the terminal's control sequences
         if not select.select([terminal], [], [], 20)[0]:
             raise TimeoutError(f"no prompt in 20 s, only {seen!r}")
         seen += os.read(terminal, 4096)
