@@ -24,7 +24,7 @@ WHERE = (
     "A, B, C, E: matrix(n, n); M: matrix(m, n); P: matrix(p, q); x, y: vector(n); s, t, u: scalar; r: positive; "
     "k: integer; phi, psi: function; S: symmetric(n); z[i=1..N]: vector(n); w[i=1..N]: scalar"
 )
-LET = "ruleset simplify\nlet A, B, C: matrix\nlet s, t: scalar\nlet e[i]: scalar\nlet E[i]: matrix\nlet phi: function\n"
+LET = "ruleset simplify\nlet A, B, C: matrix\nlet s, t: scalar\nlet a, b: integer\nlet e[i]: scalar\nlet E[i]: matrix\nlet phi: function\n"
 
 
 def term(text):
@@ -206,7 +206,7 @@ SAMPLES = [
     "norm(2*x)^2 + sum(x .* x)",
     "tr(S*A') + tr(A*S)",
     "vec(A)'*(B' ⊗ C)",
-    "phi((A*B)')*(x + y)",
+    "phi(M')*phi(M)*(x + y)",
 ]
 
 

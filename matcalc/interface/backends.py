@@ -19,19 +19,27 @@ def _known(backend: str) -> None:
         raise MatcalcError(f"there is no backend {backend!r}; there is: {', '.join(BACKENDS)}")
 
 
-def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = ()) -> str:
-    """Source text of a stand-alone function.  Raises :class:`MatcalcError` for an unknown backend."""
+def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (), form: str = "array") -> str:
+    """Source text of a stand-alone function; ``form`` is ``array`` or ``matrix2d``, where every array is 2-D.
+
+    Raises :class:`MatcalcError` for an unknown backend.
+    """
     _known(backend)
     from ..output.numpy_code import to_numpy
 
-    return to_numpy(term, name, inputs)
+    return to_numpy(term, name, inputs, form)
 
 
 def compiled(
-    backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (), accept: Iterable[str] = ()
+    backend: str,
+    term: Term,
+    name: str = "f",
+    inputs: Sequence[Term] = (),
+    form: str = "array",
+    accept: Iterable[str] = (),
 ) -> GeneratedFunction:
     """That function, ready to call."""
     _known(backend)
     from ..output.numpy_code import compile_numpy
 
-    return compile_numpy(term, name, inputs, accept=accept)
+    return compile_numpy(term, name, inputs, form, accept)

@@ -10,6 +10,7 @@ from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
 from ..terms import build
+from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .expr import Expr, IndexNames
@@ -149,13 +150,15 @@ class Derivative:
         """Source text of a stand-alone function that evaluates the answer."""
         from .backends import source
 
-        return source(backend, self._in_form(form), self._name(form), self._inputs())
+        return source(backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form))
 
     def function(self, backend: str = "numpy", form: str | None = None) -> GeneratedFunction:
         """That function, ready to call: ``f(A=..., x=..., b=...)``; ``form="jacobian"`` for the row of a scalar."""
         from .backends import compiled
 
-        return compiled(backend, self._in_form(form), self._name(form), self._inputs())
+        return compiled(
+            backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form), self._functions()
+        )
 
     def _in_form(self, form: str | None) -> Term:
         if form is None or form == self.form:
@@ -169,11 +172,20 @@ class Derivative:
     def _name(self, form: str | None) -> str:
         return form or self.form
 
+    def _arrays(self, form: str | None) -> str:
+        """Gradients come back in the shape of the variable, Jacobians and Hessians as 2-D arrays."""
+        return "array" if self._name(form) == "gradient" else "matrix2d"
+
     def _inputs(self) -> list[Term]:
         from ..terms import ops
 
         leaves = {t: None for t in postorder(self._function, self._wrt) if t.op in (ops.SYM, ops.MEMBER)}
         return list(leaves)
+
+    def _functions(self) -> list[str]:
+        """The unknown functions and their derivatives, which may be given where the code needs only some."""
+        unknown = {t.attr.name for t in postorder(self._function) if isinstance(t.attr, Unknown)}
+        return [prefix + name for name in sorted(unknown) for prefix in ("", "d", "d2", "d3")]
 
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""

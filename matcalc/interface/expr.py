@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Union
 
@@ -46,9 +46,19 @@ class Expr:
         return walk.size(self.term)
 
     def __str__(self) -> str:
+        from ..output.layout import MAX_TEXT
         from ..output.text import to_text
 
+        if self.term.weight > MAX_TEXT // 4:  # written out it would be too long: repeated parts get names
+            return self._with_names(to_text)
         return to_text(self.term, self.names)
+
+    def _with_names(self, write: Callable[[Term, IndexNames], str], where: str = " where ", sign: str = " = ") -> str:
+        from ..output.naming import with_names
+
+        named = with_names([self.term])
+        parts = [write(name, self.names) + sign + write(part, self.names) for name, part in named.parts]
+        return write(named.terms[0], self.names) + (where + "; ".join(parts) if parts else "")
 
     def __repr__(self) -> str:
         return str(self)
@@ -57,13 +67,13 @@ class Expr:
         """One line for the terminal."""
         from ..output.text import to_unicode
 
-        return to_unicode(self.term, self.names)
+        return self._with_names(to_unicode)
 
     def latex(self) -> str:
         """LaTeX, without dollars."""
         from ..output.latex import to_latex
 
-        return to_latex(self.term, self.names)
+        return self._with_names(to_latex, r" \quad\text{where } ")
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

@@ -96,7 +96,9 @@ class Solved:
         """That function; for several unknowns it returns a dict."""
         from .backends import compiled
 
-        return compiled(backend, self._terms(), "solution", self._inputs(), [str(Expr(u)) for u in self._unknowns])
+        return compiled(
+            backend, self._terms(), "solution", self._inputs(), accept=[str(Expr(u)) for u in self._unknowns]
+        )
 
     def _inputs(self) -> list[Term]:
         sides = [side for e in self._found.equations for side in (e.left, e.right)]

@@ -11,7 +11,7 @@ from ..terms.term import Term
 from ..terms.walk import postorder, replace
 from .layout import free_names
 
-LONG = 150
+LONG = 80
 """Terms that take fewer nodes than this when written out are printed whole."""
 
 LARGE = 8
