@@ -19,9 +19,9 @@ from typing import Any
 
 from ..errors import LimitExceeded, ShapeError
 from . import ops
-from .dims import ONE, ZERO, Dim, DimLike, Index, dim
+from .dims import ONE, ZERO, Dim, DimLike, Index, dim, substitute
 from .ops import Op
-from .symbols import Family, Grid, Member, Range, Symbol, Unknown
+from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
 from .term import Number, Term, make
 
 WIDTH = 64
@@ -772,7 +772,43 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
         body = substitute_indices(body, {index: dim(wanted)})
     if (op is ops.SUM and body.op is ops.ZEROS) or (body is ZERO_NUM and op is ops.SUM):
         return body
-    return make(op, (body,), Range(wanted, step), body.rows, body.cols)
+    rows, cols = body.rows, body.cols
+    if op is ops.PROD and (rows.indices or cols.indices):
+        ends = (wanted.lo, wanted.hi)
+        rows, cols = substitute(rows, {wanted: ends[0]}), substitute(cols, {wanted: ends[1]})
+    return make(op, (body,), Range(wanted, step), rows, cols)
+
+
+def state(loop: Loop, start: Term, body: Term) -> Term:
+    """The state at ``loop.at`` of a recurrence; at its first index, the start.
+
+    Raises :class:`ShapeError` when the start or the next state does not have the shape of the state.
+    """
+    from .walk import moved_symbol, replace
+
+    if loop.at is loop.first:
+        return start
+    index, slot = loop.index, loop.slot
+    here = moved_symbol(slot, {index: loop.first})
+    if (here.rows, here.cols) != start.shape:
+        raise ShapeError(f"the first state is {show_shape(*start.shape)}, not {show_shape(here.rows, here.cols)}")
+    after = moved_symbol(slot, {index: dim(index) + loop.step})
+    if (after.rows, after.cols) != body.shape:
+        raise ShapeError(f"the next state is {show_shape(*body.shape)}, not {show_shape(after.rows, after.cols)}")
+    level = body.height + 1
+    while True:
+        wanted = Index(level, index.lo, index.hi)
+        if wanted is index or wanted not in body.indices:
+            break
+        level += 1
+    canonical = Symbol(f"%{level}", slot.rows, slot.cols, frozenset(), "state")
+    if slot != canonical:
+        body = replace(body, {sym(slot): sym(canonical)})
+    moved = Loop(wanted, loop.step, loop.first, loop.at, moved_symbol(canonical, {index: dim(wanted)}))
+    if wanted is not index:
+        body = replace(body, {}, {index: dim(wanted)})
+    there = moved_symbol(moved.slot, {wanted: loop.at})
+    return make(ops.STATE, (start, body), moved, there.rows, there.cols)
 
 
 def _reversed(index: Index, body: Term) -> tuple[Index, int, Term]:
@@ -789,9 +825,10 @@ def sum_over(index: Index, body: Term) -> Term:
 
 def prod_over(index: Index, body: Term, step: int = 1) -> Term:
     """The ordered product; with ``step`` -1 the index runs downwards from ``lo`` to ``hi``."""
-    if not body.is_square:
+    after = substitute(body.rows, {index: dim(index) + step})
+    if after is not body.cols:
         raise ShapeError(
-            f"an ordered product with a symbolic range needs square factors, not {show_shape(body.rows, body.cols)}"
+            f"in an ordered product each factor fits the next: the columns are {body.cols}, the next rows {after}"
         )
     return binder(ops.PROD, Range(index, step), body)
 
@@ -853,6 +890,7 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.BLOCK: _grid,
     ops.SUM: lambda a, attr: binder(ops.SUM, attr, a[0]),
     ops.PROD: lambda a, attr: binder(ops.PROD, attr, a[0]),
+    ops.STATE: lambda a, attr: state(attr, a[0], a[1]),
     ops.DIFF: lambda a, _: diff(a[0]),
     ops.INNER: lambda a, _: inner(a[0], a[1]),
 }

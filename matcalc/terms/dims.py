@@ -111,6 +111,9 @@ class SizeAt(Atom):
         return SizeAt, (self.name, self.arg)
 
 
+MAX_ENDS = 64
+"""Ends of ranges looked at before an inequality is given up as not known."""
+
 Monomial = tuple[tuple[Atom, int], ...]
 DimLike = Union["Dim", int, Fraction, Atom, str]
 
@@ -273,6 +276,10 @@ ONE = _of_number(Fraction(1))
 MINUS_ONE = _of_number(Fraction(-1))
 
 
+UNBOUNDED = _of_atom(Name("∞"))
+"""The end of the range of an index that runs without end, as that of a recurrence does."""
+
+
 def substitute(d: Dim, mapping: Mapping[Atom, Dim]) -> Dim:
     """Replace atoms, all at once; ranges of indices and arguments of indexed sizes included."""
     if not mapping or not d.terms:
@@ -306,19 +313,25 @@ def substitute_atom(atom: Atom, mapping: Mapping[Atom, Dim]) -> Dim:
 
 
 def known_nonnegative(d: Dim, positive: Iterable[Atom] = ()) -> bool:
-    """True when ``d >= 0`` follows from: names are >= 0 (>= 1 if in ``positive``), an index lies in its range."""
+    """True when ``d >= 0`` follows from: names are >= 0 (>= 1 if in ``positive``), an index lies in its range.
+
+    A bound index may run either way, so both ends of its range must do.
+    """
     least_one = set(positive)
-    for _ in range(8):
+    todo = [d]
+    for _ in range(MAX_ENDS):
+        if not todo:
+            return True
+        d = todo.pop()
         bound = [a for m, _ in d.terms for a, p in m if isinstance(a, Index) and p == 1 and len(m) == 1]
-        if not bound:
-            break
-        atom = max(bound, key=lambda a: a.level)
-        coefficient = next(c for m, c in d.terms if m == ((atom, 1),))
-        d = substitute(d, {atom: atom.lo if coefficient > 0 else atom.hi})
-    shifted = substitute(d, {a: dim(a) + 1 for a in d.atoms() if a in least_one or isinstance(a, SizeAt)})
-    return all(coefficient >= 0 for _, coefficient in shifted.terms) and not any(
-        isinstance(a, Index) for a in shifted.atoms()
-    )
+        if bound:
+            atom = max(bound, key=lambda a: a.level)
+            todo += [substitute(d, {atom: end}) for end in (atom.lo, atom.hi)]
+            continue
+        shifted = substitute(d, {a: dim(a) + 1 for a in d.atoms() if a in least_one or isinstance(a, SizeAt)})
+        if any(c < 0 for _, c in shifted.terms) or any(isinstance(a, Index) for a in shifted.atoms()):
+            return False
+    return False
 
 
 def evaluate(d: Dim, values: Mapping[Atom, int | Fraction], sizes: Mapping[str, object] | None = None) -> Fraction:

@@ -83,6 +83,9 @@ BLOCK = _op("block", ANY, 8, linear=(ANY,))  # attr: Grid
 SUM = _op("sum", 1, 8, linear=(0,), binder=True)  # attr: Range
 PROD = _op("prod", 1, 8, binder=True)  # attr: Range; ordered
 
+# args: start, body; attr: Loop; binds the index and the previous state in the body
+STATE = _op("state", 2, 8, binder=True)
+
 # the calculus
 DIFF = _op("diff", 1, 3)  # the differential d(.)
 INNER = _op("inner", 2, 5, linear=(0, 1))  # ⟨A, B⟩ = tr(A'B)

@@ -91,6 +91,26 @@ class Range:
         return iter((self.index, self.step))
 
 
+@dataclass(frozen=True)
+class Loop:
+    """How the states of a recurrence follow one another.
+
+    From the state at ``first`` (the start), ``body`` makes the state at ``k + step`` out of the
+    state at ``k``, which is the bound variable ``slot`` in it; ``k`` is the bound ``index``.  The
+    term stands for the state at ``at``.
+    """
+
+    index: Index
+    step: int
+    first: Dim
+    at: Dim
+    slot: Symbol
+
+    def moved(self, at: Dim) -> Loop:
+        """The same recurrence, at another index."""
+        return Loop(self.index, self.step, self.first, at, self.slot)
+
+
 class Grid(NamedTuple):
     """The numbers of block rows and block columns."""
 

@@ -13,8 +13,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .dims import NO_INDICES, ONE, Atom, Dim, Index
-from .ops import BASIS, COMMUTATION, DIFF, EYE, IND, INT, MEMBER, NUM, ONES, SYM, ZEROS, Op
-from .symbols import Family, Grid, Member, Range, Symbol, Unknown
+from .ops import BASIS, COMMUTATION, DIFF, EYE, IND, INT, MEMBER, NUM, ONES, STATE, SYM, ZEROS, Op
+from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
 
 Shape = tuple[Dim, Dim]
 
@@ -102,6 +102,10 @@ def _attr_indices(attr: Any) -> frozenset[Index]:
         return attr.at.indices
     if isinstance(attr, Range):
         return attr.index.lo.indices | attr.index.hi.indices
+    if isinstance(attr, Symbol):
+        return attr.rows.indices | attr.cols.indices
+    if isinstance(attr, Loop):
+        return attr.first.indices | attr.at.indices
     if isinstance(attr, tuple) and not isinstance(attr, Unknown | Grid):
         found = NO_INDICES
         for part in attr:
@@ -120,6 +124,8 @@ def _stable(attr: Any) -> str:
         return f"{attr.family.stable}@{attr.at}"
     if isinstance(attr, Range):
         return f"{attr.index.level}:{attr.index.lo}..{attr.index.hi}:{attr.step}"
+    if isinstance(attr, Loop):
+        return f"{attr.index.level}:{attr.step}:{attr.first}:{attr.at}:{attr.slot.stable}"
     if isinstance(attr, tuple):
         return ",".join(str(part) for part in attr)
     return str(attr)
@@ -166,6 +172,8 @@ def make(op: Op, args: tuple[Term, ...], attr: Any, rows: Dim, cols: Dim) -> Ter
     if op.binder:
         height += 1
         indices = (indices - {attr.index}) | _attr_indices(attr)
+        if op is STATE:
+            indices |= args[0].indices
     term.weight = weight if weight < MAX_WEIGHT else MAX_WEIGHT
     term.flags, term.depth, term.height, term.indices = flags, depth, height, indices
     term.key = (op.rank, _lead(op, args, attr), depth, digest.digest())

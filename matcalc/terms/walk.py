@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .dims import Atom, Dim, Index, dim, substitute, substitute_atom
-from .symbols import Member, Range
+from .symbols import Loop, Member, Range, Symbol
 from .term import Term
 
 
@@ -59,7 +59,7 @@ def free_atoms(root: Term) -> set[Atom]:
     for term in postorder(root):
         for part in (term.rows, term.cols, *attr_dims(term.attr)):
             found |= part.atoms()
-        if isinstance(term.attr, Range):
+        if isinstance(term.attr, Range | Loop):
             bound.add(term.attr.index)
     return found - bound
 
@@ -74,6 +74,8 @@ def attr_dims(attr: Any) -> list[Dim]:
         return [attr.at]
     if isinstance(attr, Range):
         return [attr.index.lo, attr.index.hi]
+    if isinstance(attr, Loop):
+        return [attr.first, attr.at]
     if isinstance(attr, tuple):
         return [part for part in attr if isinstance(part, Dim)]
     return []
@@ -90,9 +92,22 @@ def map_attr(attr: Any, atoms: Mapping[Atom, Dim]) -> Any:
     if isinstance(attr, Range):
         index = attr.index
         return Range(Index(index.level, substitute(index.lo, atoms), substitute(index.hi, atoms)), attr.step)
+    if isinstance(attr, Symbol):
+        return moved_symbol(attr, atoms) if attr.rows.indices or attr.cols.indices else attr
+    if isinstance(attr, Loop):
+        index = substitute_atom(attr.index, atoms).atom
+        assert isinstance(index, Index)
+        first, at = substitute(attr.first, atoms), substitute(attr.at, atoms)
+        return Loop(index, attr.step, first, at, moved_symbol(attr.slot, atoms))
     if type(attr) is tuple:
         return tuple(substitute(p, atoms) if isinstance(p, Dim) else p for p in attr)
     return attr
+
+
+def moved_symbol(symbol: Symbol, atoms: Mapping[Atom, Dim]) -> Symbol:
+    """A bound variable whose shape depends on an index, after a substitution."""
+    rows, cols = substitute(symbol.rows, atoms), substitute(symbol.cols, atoms)
+    return Symbol(symbol.name, rows, cols, symbol.facts, symbol.role)
 
 
 def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None]) -> Term:
@@ -118,13 +133,34 @@ def fresh_index(index: Index, avoid: frozenset[Index]) -> Index:
 
 
 def open_binder(term: Term, avoid: frozenset[Index]) -> tuple[Index, Term]:
-    """Index and body of a sum or product, the index renamed so that it is not in ``avoid``."""
+    """Index and body of a sum, product or recurrence, the index renamed so that it is not in ``avoid``."""
     index: Index = term.attr.index
-    body = term.args[0]
+    body = term.args[-1]
     if index in avoid:
         fresh = fresh_index(index, avoid | body.indices)
         return fresh, substitute_indices(body, {index: dim(fresh)})
     return index, body
+
+
+def with_index(attr: Range | Loop, index: Index) -> Range | Loop:
+    """What a binder carries, with its bound index renamed."""
+    if isinstance(attr, Range):
+        return Range(index, attr.step)
+    return Loop(index, attr.step, attr.first, attr.at, moved_symbol(attr.slot, {attr.index: dim(index)}))
+
+
+def open_state(term: Term) -> tuple[Loop, Term]:
+    """The loop and the body of a recurrence, the previous state in it a free variable of its own.
+
+    A bound previous state never has that name, so it can be replaced without capture.
+    """
+    from .build import sym
+
+    loop: Loop = term.attr
+    slot = loop.slot
+    free = Symbol(slot.name + "°", slot.rows, slot.cols, slot.facts, slot.role)
+    body = replace(term.args[1], {sym(slot): sym(free)})
+    return Loop(loop.index, loop.step, loop.first, loop.at, free), body
 
 
 def substitute_indices(root: Term, atoms: Mapping[Atom, Dim]) -> Term:
@@ -137,7 +173,7 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
 
     A bound index that occurs free in a replacement is renamed first.
     """
-    from .build import binder, with_args, with_attr
+    from .build import with_args, with_attr
 
     atoms = atoms or {}
     incoming: frozenset[Index] = frozenset()
@@ -166,10 +202,13 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
             index, body = open_binder(
                 term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index))
             )
-            if not settled(body):
-                stack.append(body)
+            outside = term.args[:-1]
+            waiting = [a for a in (*outside, body) if not settled(a)]
+            if waiting:
+                stack.extend(waiting)
                 continue
-            made[term] = binder(term.op, map_attr(Range(index, term.attr.step), atoms), made[body])
+            attr = map_attr(with_index(term.attr, index), atoms)
+            made[term] = with_attr(term, (*(made[a] for a in outside), made[body]), attr)
             stack.pop()
             continue
         waiting = [a for a in term.args if not settled(a)]
