@@ -13,14 +13,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from matcalc.errors import MatcalcError
+from matcalc.errors import MatcalcError, ShapeError
 from matcalc.numeric.evaluate import FUNCTIONS, evaluate
 from matcalc.numeric.sample import PROFILES, sample
 from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
 from matcalc.terms import build as b
 from matcalc.terms import ops
-from matcalc.terms.dims import ONE, Index, Name, SizeAt, dim
-from matcalc.terms.symbols import Family, Symbol, Unknown
+from matcalc.terms.dims import ONE, UNBOUNDED, ZERO, Index, Name, SizeAt, dim
+from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
 from matcalc.terms.walk import postorder
 
 m, n, p, N, L = (dim(name) for name in ("m", "n", "p", "N", "L"))
@@ -47,6 +47,20 @@ def row(term):
     return b.transpose(term)
 
 
+def recurrence(body, start, first, at, step=1, rows=None, cols=None, level=90):
+    """The state at ``at``; ``body`` makes the next state of the index and the state."""
+    index = Index(level, dim(first), UNBOUNDED if step > 0 else -UNBOUNDED, step)
+    sides = (side(dim(index)) if side else given for side, given in ((rows, start.rows), (cols, start.cols)))
+    slot = Symbol("previous", *sides, frozenset(), "state")
+    return b.state(Loop(index, step, dim(first), dim(at), slot), start, body(dim(index), b.sym(slot)))
+
+
+def over(lo, hi, body, level=80):
+    """A sum over an index."""
+    index = Index(level, dim(lo), dim(hi))
+    return b.sum_over(index, body(dim(index)))
+
+
 def gram(index):
     return b.mul(b.member(X, index), row(b.member(X, index)))
 
@@ -56,7 +70,155 @@ def down(body):
     return b.prod_over(index, body(index), -1)
 
 
+def width(k):
+    return dim(SizeAt("h", dim(k)))
+
+
+x0, target, T = variable("x", width(0)), variable("t", width(L)), dim("T")
+dphi = phi.derivative()
+UP = Family("U", Index(1, ONE, T), n, ONE)
+
+
+def layer(k):
+    return b.member(W, k)
+
+
+def network(at):
+    """A network without biases: y[k+1] = phi(W[k]*y[k])."""
+    return recurrence(lambda k, y: b.fun(phi, b.mul(layer(k), y)), x0, 0, at, rows=width)
+
+
+def slope(k):
+    return b.fun(dphi, b.mul(layer(k), network(k)))
+
+
+def back(at):
+    """The adjoint of the network: e[L] = y[L] - t; e[k-1] = W[k-1]'*(e[k] .* phi'(W[k-1]*y[k-1]))."""
+    start = b.sub(network(L), target)
+    return recurrence(lambda k, e: b.mul(row(layer(k - 1)), b.had(e, slope(k - 1))), start, L, at, -1, rows=width)
+
+
+def before(at):
+    """The adjoint before the functions, as textbooks have it: it starts at the last layer."""
+    start = b.had(b.sub(network(L), target), slope(L - 1))
+    return recurrence(lambda k, e: b.had(b.mul(row(layer(k)), e), slope(k - 1)), start, L - 1, at, -1, rows=wider)
+
+
+def wider(k):
+    return width(k + 1)
+
+
+def shared(at, start=None):
+    """A recurrent network: y[k+1] = tanh(S*y[k] + x)."""
+    return recurrence(lambda k, y: b.fun("tanh", b.add(b.mul(S, y), x)), start or z, 0, at)
+
+
+def shared_back(at, start=None):
+    one = b.ones(n)
+
+    def body(k, e):
+        return b.mul(row(S), b.had(e, b.sub(one, b.power_of(shared(k, start), TWO))))
+
+    return recurrence(body, shared(T, start), T, at, -1)
+
+
+def through_time(start=None):
+    """The gradient of a shared parameter, a sum over the steps."""
+    return over(0, T - 1, lambda k: b.mul(shared_back(k + 1, start), row(shared(k, start))))
+
+
+def bound_twice(at):
+    """The body holds a recurrence that starts at the state of the outer one."""
+    inner = lambda k, y: recurrence(lambda j, u: b.fun("sin", b.add(u, b.scale(b.integer(k), y))), y, 0, 2)  # noqa: E731
+    return recurrence(inner, z, 0, at, level=95)
+
+
+def guarded(relation, left, right, term):
+    return b.smul(b.indicator(relation, left, right), term)
+
+
+RECURRENCES = {
+    "last state": network(L),
+    "state at a free index": network("i"),
+    "scalars": recurrence(lambda k, y: b.add(b.times(y, s), b.integer(k)), b.num(1), 0, T),
+    "scalars without the state": recurrence(lambda k, y: b.integer(k), b.num(2), 0, T),
+    "downwards": recurrence(lambda k, y: b.add(b.mul(S, y), b.scale(b.integer(k), z)), x, T, 0, -1),
+    "from one on": recurrence(lambda k, y: b.add(y, b.member(UP, k)), x, 1, T + 1),
+    "first at a name": recurrence(lambda k, y: b.scale(b.integer(k), y), x, "m", m + 2),
+    "two states": b.add(shared(T), shared(T + 1)),
+    "next to last": b.mul(b.mul(row(network(L)), layer(L - 1)), network(L - 1)),
+    "matrices": recurrence(lambda k, y: b.add(b.mul(y, S), C), A, 0, T),
+    "rows": recurrence(lambda k, y: b.add(b.mul(y, S), row(x)), R, 0, T),
+    "growing": recurrence(lambda k, y: b.block([[y], [s]]), t, 0, T, rows=lambda k: k + 1),
+    "growing matrices": recurrence(
+        lambda k, y: b.block([[y, b.ones(k + 1, 1)], [b.ones(1, k + 1), s]]),
+        t, 0, 3, rows=lambda k: k + 1, cols=lambda k: k + 1,
+    ),
+    "shrinking": recurrence(
+        lambda k, y: b.unvec(b.mul(b.ones(k - 1, k), y), k - 1, 1), b.ones(3), 3, 1, -1, rows=lambda k: k
+    ),
+    "coupled": recurrence(
+        lambda k, y: b.mul(b.block([[b.eye(n), S], [b.neg(row(S)), b.eye(n)]]), y), b.block([[x], [z]]), 0, T
+    ),
+    "loss on all states": over(1, T, lambda k: b.inner(shared(k), b.member(UP, k))),
+    "adjoint": back(0),
+    "gradient of a layer": b.mul(b.had(back(dim("i") + 1), slope(dim("i"))), row(network("i"))),
+    "gradient of the first layer": b.mul(b.had(back(1), slope(ZERO)), row(network(0))),
+    "gradient of the last layer": b.mul(b.had(back(L), slope(L - 1)), row(network(L - 1))),
+    "gradient as in textbooks": b.mul(before("i"), row(network("i"))),
+    "all layers": over(0, L - 1, lambda k: b.norm(b.mul(before(k), row(network(k))))),
+    "through time": through_time(),
+    "through time for each sample": b.sum_over(I1, through_time(b.member(X, I1))),
+    "samples": b.sum_over(I1, shared(T, b.member(X, I1))),
+    "sum of all": b.add(through_time(), b.mul(shared(T), row(shared_back(0)))),
+    "recurrence in a recurrence": bound_twice(T),
+    "recurrence after a recurrence": shared(T, shared(m)),
+    "recurrence beside a recurrence": recurrence(lambda k, u: b.add(b.mul(S, u), shared(k)), x, 0, T),
+    "states of two": over(0, T, lambda k: b.inner(shared(k), recurrence(lambda j, u: b.mul(S, u), x, 0, k))),
+    "reversed look-up": over(0, T, lambda k: b.scale(b.integer(k), shared(T - k))),
+    "distant look-up": over(0, T, lambda k: shared(2 * k + m)),
+    "square look-up": over(0, T, lambda k: shared(k * k)),
+    "look-up inside a product": b.prod_over(Index(9, ZERO, T - 1), b.diag(shared(Index(9, ZERO, T - 1)))),
+    "sum in the step": recurrence(
+        lambda k, y: b.add(b.sum_over(I1, b.mul(gram(I1), b.fun("tanh", y))), b.mul(b.inv(S), x)), z, 0, T
+    ),
+    "running sum": over(0, T, lambda k: over(0, k, lambda j: b.inner(shared(j), shared(k)), level=79)),
+    "guarded": b.add(guarded("<=", dim("i") + 1, L, b.norm(network(dim("i") + 1))), b.norm(network(L))),
+    "guarded in a sum": over(
+        0, T - 1, lambda k: guarded("<=", k, T - 2, b.mul(row(b.member(UP, k + 2)), shared(k + 2)))
+    ),
+    "guarded start": over(0, T, lambda k: guarded(">=", k, 1, b.mul(row(b.member(UP, k)), shared(k - 1)))),
+    "indicator in the step": recurrence(
+        lambda k, y: b.add(b.mul(S, y), guarded("=", k, 1, b.member(UP, 1))), z, 0, T
+    ),
+    "start that may not exist": over(0, T - 1, lambda k: recurrence(
+        lambda j, u: b.mul(S, u), b.member(UP, T), T - 1, k, -1
+    )),
+    "start in a sum": over(
+        0, T - 1, lambda k: over(0, m, lambda j: b.scale(b.integer(j), recurrence(
+            lambda i, u: b.mul(S, u), b.member(UP, T), T - 1, k, -1
+        )), level=79),
+    ),
+    "a path that ends in a scalar": b.inner(shared(T), recurrence(lambda k, u: b.mul(row(S), u), x, T, 0, -1)),
+    "look-ups of a shifted state": over(
+        0, T - 1, lambda k: b.inner(b.fun("tanh", b.add(b.mul(S, shared(k)), x)), shared(k + 1))
+    ),
+    "parts of the step": over(0, L - 1, lambda k: b.total(slope(k))),
+    "chain of layers": b.prod_over(Index(9, L - 1, ZERO, -1), layer(Index(9, L - 1, ZERO, -1)), -1),
+    "chain of transposed layers": b.prod_over(Index(9, ZERO, L - 1), row(layer(Index(9, ZERO, L - 1)))),
+    "chain to a layer": b.prod_over(Index(9, L - 1, dim("i") + 1, -1), layer(Index(9, L - 1, dim("i") + 1, -1)), -1),
+    "chain with slopes": b.mul(
+        b.prod_over(
+            Index(9, L - 1, ZERO, -1),
+            b.mul(b.diag(slope(dim(Index(9, L - 1, ZERO, -1)))), layer(Index(9, L - 1, ZERO, -1))),
+            -1,
+        ),
+        x0,
+    ),
+}  # fmt: skip
+
 CASES = {
+    ops.STATE: list(RECURRENCES.values()),
     ops.NUM: [b.num(3), b.num(-2), b.num(Fraction(-5, 7)), b.num(10**30), b.power_of(TWO, b.num(Fraction(1, 3)))],
     ops.INT: [b.integer("n"), b.integer(n * n - 2 * m + 1), b.scale(b.power_of(b.integer("n"), b.num(-1)), x)],
     ops.CONST: [b.PI, b.times(b.PI, t)],
@@ -253,6 +415,8 @@ def arguments(term, env, inputs=()):
     """Keyword arguments with the values that ``env`` has."""
     given = {}
     for node in postorder(term, *inputs):
+        if node.op is ops.SYM and node.attr.role == "state":
+            continue
         if node.op is ops.SYM:
             given[node.attr.name] = shaped(env.symbols[node.attr], node.rows, node.cols)
         elif node.op is ops.MEMBER:
@@ -260,6 +424,9 @@ def arguments(term, env, inputs=()):
             values = range(env.size(family.index.lo), env.size(family.index.hi) + 1)
             members = [shaped(np.asarray(env.member(family, at)), family.rows, family.cols) for at in values]
             given[family.name] = members if family.rows.indices else np.array(members)
+            if not members and not family.rows.indices:
+                sides = (env.size(family.rows), env.size(family.cols))
+                given[family.name] = np.zeros((0, *(sides[: 1 if family.cols is ONE else 2])))
         elif isinstance(node.attr, Unknown):
             order, function = node.attr.order, env.functions[node.attr.name]
             prefix = ("", "d", "d2", "d3")[order]
@@ -270,8 +437,8 @@ def arguments(term, env, inputs=()):
     return given
 
 
-def compare(term, profile="distinct", seed=0, inputs=None, form="array"):
-    env = sample([term, *(inputs or [])], seed, profile=profile)
+def compare(term, profile="distinct", seed=0, inputs=None, form="array", sizes=None):
+    env = sample([term, *(inputs or [])], seed, profile=profile, sizes=sizes)
     function = compile_numpy(term, "f", inputs, form)
     given = arguments(term, env, inputs or ())
     found = function(**{name: given[name] for name in function.arguments})
@@ -596,3 +763,24 @@ def test_refusals():
         to_numpy(A, form="flat")
     with pytest.raises(MatcalcError, match="besselj"):
         to_numpy(b.fun("besselj", t))
+
+
+# ---------------------------------------------------------------- recurrences
+
+
+DEEP = {"state at a free index", "next to last", "gradient of a layer", "gradient of the first layer"}
+DEEP |= {"gradient of the last layer", "gradient as in textbooks", "indicator in the step"}
+"""These need a layer; so do products of layers whose sizes nothing else tells."""
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5, 50])
+@pytest.mark.parametrize("name", RECURRENCES)
+def test_recurrences_of_any_depth(name, depth):
+    if depth == 50 and ("growing" in name or "square" in name or "for each sample" in name):
+        return
+    sizes = {Name("T"): depth, Name("L"): depth}
+    with np.errstate(all="ignore"):
+        try:
+            compare(RECURRENCES[name], "mixed", depth, sizes=sizes)
+        except (ShapeError, KeyError):
+            assert depth == 0 and (name in DEEP or name.startswith("chain"))

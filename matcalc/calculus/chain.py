@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
@@ -19,6 +21,14 @@ def varying(term: Term, targets: set[Term]) -> set[Term]:
         if node not in found and any(a in found for a in node.args):
             found.add(node)
     return found
+
+
+def common(roots: Sequence[Term], target: Term) -> list[Term]:
+    """The sub-terms that lie on every path from any of ``roots`` to ``target``, from the outside in."""
+    using = [root for root in roots if target in postorder(root)]
+    paths = [dominators(root, target) for root in using]
+    shared = set(paths[0]).intersection(*paths[1:]) if paths else set()
+    return [t for t in (paths[0] if paths else []) if t in shared]
 
 
 def dominators(term: Term, target: Term) -> list[Term]:

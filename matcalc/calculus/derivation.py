@@ -19,11 +19,12 @@ from ..terms import build, ops
 from ..terms.dims import Index
 from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, replace, size
+from ..terms.walk import contains, postorder, replace, size
 from .chain import in_terms_of_inverse, links, varying
-from .derive import derivative, gradient, inside, read_vec, targets_of
+from .derive import derivative, forward, gradient, inside, read_vec, targets_of
 from .present import present
-from .reverse import at_member, sum_out
+from .recurrence import through_state
+from .reverse import at_member, sum_out, walk
 from .system import Condition, System
 from .variable import Variable, variable
 
@@ -65,7 +66,11 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     if size(term) > MAX_NODES:
         raise LimitExceeded(f"a derivation of more than {MAX_NODES} nodes would not be readable")
     where = variable(system, term, wrt)
-    line = _Line(inside(system, where), where.enter(term))
+    line = _Line(inside(system, where), term)
+    if where.shown is where.target or where.twin is not None or where.shown.op is ops.SYM:
+        line.term = where.enter(term)  # the same name, the structure put aside
+    else:
+        line.to(f"write {where.target} for {where.shown}", where.enter(term))
     line.simplify()
     as_gradient = term.is_scalar and form != "jacobian"
     if route == "vec" or not term.is_scalar:
@@ -97,7 +102,9 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         return
     line.term = build.diff(line.term)
     while True:
-        places = [t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0] not in targets]
+        places = [
+            t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0] not in targets and t.args[0].op is not ops.STATE
+        ]
         if not places:
             return
         mapping: dict[Term, Term] = {}
@@ -145,6 +152,42 @@ def _move_all(line: _Line, table: str, pairs: list[Pair], show: Callable[[list[P
         line.to(rule, show(pairs))
 
 
+def _through_recurrences(
+    line: _Line, table: str, pairs: list[Pair], targets: set[Term], show: Callable[[list[Pair]], Term]
+) -> list[Pair]:
+    """Carry what has arrived at states of recurrences on to their starts and parameters."""
+    while any(linear.args[0].op is ops.STATE and linear.args[0] not in targets for linear, _, _ in pairs):
+        pairs = _merged(pairs)
+        line.to("gather", show(pairs))
+        passed_on: list[Pair] = []
+        conditions: dict[Condition, None] = {}
+        for linear, outside, around in pairs:
+            node = linear.args[0]
+            if node.op is not ops.STATE or node in targets:
+                passed_on.append((linear, outside, around))
+                continue
+            passed = through_state(line.system, node, outside, targets, table, walk)
+            conditions.update(dict.fromkeys(passed.conditions))
+            for target, value in passed.to_targets.items():
+                new = sorted(target.indices - node.indices - frozenset(around), key=lambda i: i.key)
+                passed_on.append((build.diff(target), value, (*around, *new)))
+            if targets & set(postorder(node.args[0])):
+                passed_on.append((forward(line.system, node.args[0], targets), passed.to_start, around))
+        pairs = passed_on
+        line.to("adjoint recurrence" if table == "adjoint" else "product of the steps", show(pairs), tuple(conditions))
+        pairs = _move_all(line, table, pairs, show)
+    return pairs
+
+
+def _merged(pairs: list[Pair]) -> list[Pair]:
+    """What is multiplied with the same differential, added up."""
+    found: dict[tuple[Term, tuple[Index, ...]], Term] = {}
+    for linear, outside, around in pairs:
+        key = (linear, around)
+        found[key] = build.add(found[key], outside) if key in found else outside
+    return [(linear, outside, around) for (linear, around), outside in found.items()]
+
+
 def _gathered(pairs: list[Pair], where: Variable) -> Term | None:
     """What arrives at the variable in all."""
     carried: dict[Term, Term] = {}
@@ -169,6 +212,7 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
         return build.add(*(sum_out(build.inner(outside, linear), around) for linear, outside, around in pairs))
 
     pairs = _move_all(line, "adjoint", [(line.term, build.ONE_NUM, ())], show)
+    pairs = _through_recurrences(line, "adjoint", pairs, targets, show)
     total = _gathered(pairs, where)
     assert total is not None, function
     line.to("gather", build.inner(total, build.diff(where.target)))
@@ -180,7 +224,8 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
 def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
     """From F to its Jacobian: d(F), then vec moved over the linear operations."""
     rows = line.term.rows * line.term.cols
-    _differentiate(line, set(targets))
+    targets = set(targets)
+    _differentiate(line, targets)
     if not line.term.has_diff:
         line.to("d-constant", build.zeros(rows, where.target.rows * where.target.cols), kind=IDENTIFY)
         return
@@ -191,6 +236,7 @@ def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
     start = line.term
     line.to("vec", build.vec(start))
     pairs = _move_all(line, "vec", [(start, build.eye(rows), ())], show)
+    pairs = _through_recurrences(line, "vec", pairs, targets, show)
     total = _gathered(pairs, where)
     assert total is not None
     line.to("gather", build.mul(total, build.vec(build.diff(where.target))))

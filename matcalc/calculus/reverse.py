@@ -12,7 +12,7 @@ contribute; so does a member ``x[e(i)]`` of a family, where the sum is resolved 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from ..errors import NotDifferentiable
@@ -21,6 +21,7 @@ from ..terms.dims import Dim, Index, dim, known_nonnegative, substitute
 from ..terms.symbols import Family
 from ..terms.term import Term
 from ..terms.walk import postorder, substitute_indices
+from .recurrence import through_state
 from .system import Condition, System
 
 
@@ -53,6 +54,20 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
             continue
         if total.op is ops.ZEROS or total is build.ZERO_NUM:
             continue
+        if node.op is ops.STATE:
+            passed = through_state(system, node, total, goal, table, walk)
+            conditions.update(dict.fromkeys(passed.conditions))
+            if node.args[0] in varies:
+                arriving.setdefault(node.args[0], []).append(
+                    sum_out(passed.to_start, node.indices - outer - node.args[0].indices)
+                )
+            for target, value in passed.to_targets.items():
+                value = sum_out(value, node.indices - outer - target.indices)
+                if target in varies:
+                    arriving.setdefault(target, []).append(value)
+                else:
+                    carried[target] = build.add(carried[target], value) if target in carried else value
+            continue
         local = system.local_differential(node, (a for a in node.args if a in varies))
         conditions.update(dict.fromkeys(local.conditions))
         for piece in local.pieces:
@@ -61,6 +76,14 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
                 value = sum_out(value, scope - argument.indices)
                 arriving.setdefault(argument, []).append(value)
     return Reverse(carried, tuple(conditions))
+
+
+def walk(
+    system: System, root: Term, seed: Term, targets: Collection[Term], table: str
+) -> tuple[dict[Term, Term], tuple[Condition, ...]]:
+    """:func:`reverse` as the algorithm for recurrences calls it."""
+    found = reverse(system, root, seed, targets, table)
+    return found.carried, found.conditions
 
 
 def _through(system: System, piece: Term, carried: Term, table: str) -> Iterable[tuple[Term, Term, frozenset[Index]]]:
@@ -134,15 +157,11 @@ def _resolve(where: Dim, at: Dim, free: list[Index], value: Term, family: Family
 
 
 def _within(low: Dim, high: Dim, at: Dim, family: Family) -> Term:
-    """ind(low <= high), 1 where it follows from the declared range of the family."""
+    """ind(low <= high), 1 where it follows from ``at`` being in the declared range of the family."""
     gap = high - low
-    atom = at.atom
-    if atom is not None and not isinstance(atom, Index):
-        for end in (family.index.lo, family.index.hi):
-            bounded = substitute(gap, {atom: end})
-            slope = (substitute(gap, {atom: dim(atom) + 1}) - gap).constant
-            if slope is not None and ((slope > 0) == (end is family.index.lo)) and known_nonnegative(bounded):
-                return build.ONE_NUM
+    for known in (at - family.index.lo, family.index.hi - at):
+        if known_nonnegative(gap - known):
+            return build.ONE_NUM
     if known_nonnegative(gap):
         return build.ONE_NUM
     return build.indicator("<=", low, high)

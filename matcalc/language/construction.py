@@ -7,13 +7,15 @@ from typing import Any
 
 from ..errors import MatcalcError
 from ..terms import build, ops
-from ..terms.dims import Dim, Index, dim
-from ..terms.symbols import Family, Symbol
+from ..terms.dims import Atom, Dim, Index, dim
+from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
+from ..terms.walk import moved_symbol, substitute_indices
 from .functions import Function
 from .inference import SUPERSCRIPTS, Inference, arguments, is_zero
-from .meanings import Bound, Frame
+from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
+from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
 from .shapes import Shape
 from .syntax import Node, Task
@@ -28,6 +30,7 @@ class Construction:
     def __init__(self, inference: Inference, variables: Mapping[str, Symbol | Family]) -> None:
         self.inference = inference
         self.variables = variables
+        self.hints: list[Hint] = []
 
     def term(self, node: Node, frame: Frame) -> Task[Term]:
         """The term of a node; errors that have no place get the place of the node."""
@@ -42,6 +45,9 @@ class Construction:
 
     def _dims(self, node: Node, frame: Frame) -> list[Dim]:
         return [self._size(d) for d in frame.dims[node]]
+
+    def _index_of(self, read: Index) -> Index:
+        return Index(read.level, self._size(read.lo), self._size(read.hi), read.step)
 
     def _shape(self, node: Node, frame: Frame) -> Shape:
         return self.inference.sizes.shape(frame.shapes[node])
@@ -138,8 +144,68 @@ class Construction:
             meaning = self.inference.meaning(name, frame, base)
             family: Any = self.variables[name] if meaning.kind == "body" else meaning.value
             return build.member(family, dims[0])
+        if how == "state":
+            meaning = self.inference.meaning(ascii_name(str(node.parts[0].parts[0])), frame, node)
+            return self._state(meaning.value, dims[0])
         array: Term = yield self.term(node.parts[0], frame)
         return build.entry(array, *dims)
+
+    def _state(self, found: Recurring | Recurrence, at: Dim) -> Term:
+        if isinstance(found, Recurring) and found.made is None:
+            assert found.symbol is not None and found.begun is not None
+            return build.sym(found.symbol) if at is self._size(found.here) else found.begun
+        made = found.made if isinstance(found, Recurring) else found
+        assert made is not None
+        self.hints += made.hints
+        return made.state(at)
+
+    def recurrence(self, pair: Pair, frame: Frame) -> Task[Recurrence]:
+        """A recurrence that the inference has read."""
+        found = frame.recurring[pair]
+        begun, inside = frame.reading(pair.start), frame.reading(pair.follow)
+        outer, self.hints = self.hints, list(pair.start.hints)
+        start = pair.start.term
+        if start is None and is_zero(pair.start.right):
+            start = build.zeros(*self.inference.sizes.shape(found.start))
+        elif start is None:
+            start = yield self.term(pair.start.right, begun)
+        index = self._index_of(found.index)
+        rows, cols = self.inference.sizes.shape(found.slot)
+        found.begun = start
+        found.symbol = Symbol(f"{pair.name}°{index.level}", rows, cols, frozenset(), "state")
+        before = [
+            inside.define(pair.name, inside.states, found),
+            inside.define(pair.form.variable, inside.bound, dim(index)),
+        ]
+        body: Term = yield self.term(pair.follow.right, inside)
+        for undo in reversed(before):
+            undo()
+        slot = found.symbol
+        if pair.back:  # the bound index is that of the state which the step uses
+            moved: dict[Atom, Dim] = {index: dim(index) - pair.back}
+            body, slot = substitute_indices(body, moved), moved_symbol(slot, moved)
+        loop = Loop(index, pair.step, self._size(found.first), UNPLACED, slot)
+        term = build.state(loop, start, body)
+        start, body = term.args
+        self.hints += [(index.lo, index.hi, pair.form.variable), (start, body, pair.name)]
+        found.made = Recurrence(term.attr, start, body, tuple(dict.fromkeys(self.hints)))
+        self.hints = [*outer, *self.hints]
+        return found.made
+
+    def _where(self, node: Node, frame: Frame) -> Task[Term]:
+        undo: list[Callable[[], None]] = []
+        for item in frame.how[node]:
+            if isinstance(item, Plain):
+                term: Term = yield self.term(item.right, frame)
+                shape = self._shape(item.right, frame)
+                undo.append(frame.define(item.name, frame.parameters, Parameter(item.right, frame, shape, term)))
+            else:
+                yield self.recurrence(item, frame)
+                undo.append(frame.define(item.name, frame.states, frame.recurring[item]))
+        result: Term = yield self.term(node.parts[0], frame)
+        for back in reversed(undo):
+            back()
+        return result
 
     def _blocks(self, node: Node, frame: Frame) -> Task[Term]:
         rows: list[list[Term]] = []
@@ -202,7 +268,7 @@ class Construction:
         for range_ in args[:-1]:
             name = ascii_name(str(range_.parts[0].parts[0]))
             given = frame.ranges[range_]
-            index = Index(given.over.level, self._size(given.over.lo), self._size(given.over.hi))
+            index = self._index_of(given.over)
             bounds.append(Bound(index, given.step))
             hidden.append((name, frame.bound.get(name)))
             frame.bound[name] = dim(index)
@@ -307,4 +373,5 @@ _HANDLERS: dict[str, _Handler] = {
     "bars": Construction._bars,
     "primed": Construction._primed,
     "call": Construction._call,
+    "where": Construction._where,
 }

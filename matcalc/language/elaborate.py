@@ -21,6 +21,7 @@ from .inference import Inference
 from .meanings import Local, NeedsIntegerError, default_kinds
 from .names import ascii_name
 from .parser import parse_syntax
+from .recurrence import Hint, Pair, Recurrence
 from .scope import SQUARE_FACTS, Scope
 from .shapes import SCALAR, Hole, Shape
 from .syntax import Node, run, walk
@@ -36,12 +37,17 @@ SIZE_NAMES = ("n", "m", "p", "q", "r", "s", "l", "k")
 
 @dataclass
 class Elaborated:
-    """A term, and what was assumed to make it: name and type of what was not declared."""
+    """A term, and what was assumed to make it: name and type of what was not declared.
+
+    ``index_names`` are preferred names of bound indices and recurrences, for printing;
+    ``recurrence`` is the name of the recurrence that was defined, whose next state the term is.
+    """
 
     term: Term
     assumed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    index_names: list[tuple[Dim, Dim, str]] = field(default_factory=list)
+    index_names: list[Hint] = field(default_factory=list)
+    recurrence: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,12 @@ class Elaboration:
         self._settled = False
         self._kinds: dict[str, str] = {}
         self._integers: set[str] = set()
-        self.state = Inference(self.scope, self.text, patterns, self._kinds, self._integers)
+        self._loose: dict[Node, ShapeError] = {}
+        self._hints: list[Hint] = []
+        self.state = self._fresh()
+
+    def _fresh(self) -> Inference:
+        return Inference(self.scope, self.text, self.patterns, self._kinds, self._integers, set(self._loose))
 
     # ------------------------------------------------------------ pass 1
 
@@ -113,6 +124,15 @@ class Elaboration:
         self._pursue(goal)
         return ShapeVar(self, node)
 
+    def recur(self, pair: Pair) -> None:
+        """A recurrence; :meth:`build_recurrence` makes it."""
+
+        def goal(state: Inference) -> None:
+            run(state.recurrence(pair, state.root))
+
+        self._nodes += [pair.start.right, pair.follow.right]
+        self._pursue(goal)
+
     def unify(self, left: ShapeVar, right: ShapeVar) -> None:
         """Two expressions have one shape."""
 
@@ -138,7 +158,15 @@ class Elaboration:
             self._integers.add(need.name)
             self._search(None)
         except ShapeError as error:
-            self._search(error)
+            self._search(None if self._loosen(error) else error)
+
+    def _loosen(self, error: ShapeError) -> bool:
+        """After a recurrence failed whose state was given a shape by its start: leave the shape open once."""
+        steps = (pair.follow.right for pair in reversed(self.state.moving))
+        step = next((node for node in steps if node not in self._loose), None)
+        if step is not None:
+            self._loose[step] = error
+        return step is not None
 
     # ------------------------------------------------------------ the search
 
@@ -156,11 +184,15 @@ class Elaboration:
                 self._integers.add(need.name)
                 search.restart(self.state)
             except ShapeError as error:
-                search.learn(self.state, kinds, error)
-        raise search.error or LimitExceeded("no shapes were found for the undeclared names; declare some of them")
+                if self._loosen(error):
+                    search.restart(self.state)
+                else:
+                    search.learn(self.state, kinds, error)
+        first = next(iter(self._loose.values()), None) or search.error
+        raise first or LimitExceeded("no shapes were found for the undeclared names; declare some of them")
 
     def _attempt(self) -> None:
-        self.state = Inference(self.scope, self.text, self.patterns, self._kinds, self._integers)
+        self.state = self._fresh()
         for goal in self._goals:
             goal(self.state)
 
@@ -178,6 +210,7 @@ class Elaboration:
             self._complete()
             return
         self._name_sizes()
+        self._refuse_indexed()
         for name, local in state.locals.items():
             self.variables[name] = self._variable(local)
         self._commit()
@@ -223,6 +256,15 @@ class Elaboration:
                     taken.add(name)
                     sizes.solved[hole] = dim(Name(name))
 
+    def _refuse_indexed(self) -> None:
+        """A variable has one shape: it cannot change with the index of a sum or a recurrence."""
+        for local in self.state.locals.values():
+            if not local.indexed and any(side.indices for side in self.state.sizes.shape(local.shape)):
+                raise ShapeError(
+                    f"{local.name} would be {self.state.shown(local.shape)}, which changes with the index",
+                    hint=f"declare {local.name}, or a family: {local.name}[k=0..L]: ...",
+                )
+
     def _taken(self) -> set[str]:
         names = self.scope.known() | self._integers
         for root in self._nodes:
@@ -260,7 +302,14 @@ class Elaboration:
         """The term of an expression that was inferred, after :meth:`settle`."""
         if self.patterns:
             self._complete()
-        return run(Construction(self.state, self.variables).term(node, self.state.root))
+        construction = Construction(self.state, self.variables)
+        term = run(construction.term(node, self.state.root))
+        self._hints += construction.hints
+        return term
+
+    def build_recurrence(self, pair: Pair) -> Recurrence:
+        """The recurrence that was read by :meth:`recur`, after :meth:`settle`."""
+        return run(Construction(self.state, self.variables).recurrence(pair, self.state.root))
 
     def dim_of(self, node: Node) -> Dim:
         """The integer that a node writes, as far as it is known now."""
@@ -285,10 +334,9 @@ class Elaboration:
         return list(self.state.notes)
 
     @property
-    def index_names(self) -> list[tuple[Dim, Dim, str]]:
-        """Ranges and names of the bound indices, for printing."""
-        resolve = self.state.sizes.resolve
-        return [(resolve(index.lo), resolve(index.hi), name) for index, name in self.state.index_names]
+    def index_names(self) -> list[Hint]:
+        """Names of the bound indices by their ranges, of recurrences by start and step; for printing."""
+        return [*self.state.hints(), *dict.fromkeys(self._hints)]
 
 
 class _Search:

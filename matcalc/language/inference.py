@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
-from ..terms.dims import MINUS_ONE, ONE, Atom, Dim, Index, Name, dim, format_dim, known_nonnegative
+from ..terms.dims import MINUS_ONE, ONE, UNBOUNDED, ZERO, Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
 from ..terms.symbols import Family, Unknown
 from .functions import FUNCTIONS, NOT_YET, RULE_FUNCTIONS, SPECIAL, Function
-from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter
+from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter, Recurring
 from .names import ascii_name
+from .recurrence import Halves, Hint, Pair, Plain, Recurrence, local_definitions
 from .scope import Definition, Operation, Scope, size_task, unknown
-from .shapes import SCALAR, MisfitError, Shape
+from .shapes import SCALAR, Hole, MisfitError, Shape, holes_of
 from .syntax import Node, Task, run
 
 MAX_FRAMES = 20_000
@@ -35,13 +36,28 @@ def is_zero(node: Node) -> bool:
 class Inference(Names):
     """One attempt to give every node a shape."""
 
-    def __init__(self, scope: Scope, text: str, patterns: bool, kinds: Mapping[str, str], integers: set[str]) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        text: str,
+        patterns: bool,
+        kinds: Mapping[str, str],
+        integers: set[str],
+        loose: set[Node] | None = None,
+    ) -> None:
         super().__init__(scope, text, patterns, kinds, integers)
+        self.loose = loose or set()
+        self.moving: list[Pair] = []
         self.index_names: list[tuple[Index, str]] = []
         self.notes: list[str] = []
         self.transposed = False
         self.frames = 0
         self.visited = 0
+
+    def hints(self) -> list[Hint]:
+        """Ranges and names of the bound indices, for printing."""
+        resolve = self.sizes.resolve
+        return [(resolve(index.lo), resolve(index.hi), name) for index, name in self.index_names]
 
     # ------------------------------------------------------------ integers
 
@@ -54,6 +70,10 @@ class Inference(Names):
     def _integer_name(self, name: str, frame: Frame, node: Node) -> Dim:
         if name in frame.bound:
             return frame.bound[name]
+        if name in frame.states:
+            raise ShapeError(f"{name} is a recurrence, but an integer is needed here").locate(
+                frame.text, node.start, node.end
+            )
         parameter = frame.parameters.get(name)
         if parameter is not None:
             return run(self.integer(parameter.node, parameter.frame))
@@ -63,7 +83,7 @@ class Inference(Names):
             value = build.as_dim(scope.definitions[name]) if name in scope.definitions else None
             if value is not None:
                 return value
-            if name in scope.symbols or name in scope.definitions or name in scope.opened:
+            if name in scope.symbols or name in scope.definitions or name in scope.opened or name in scope.recurrences:
                 raise ShapeError(f"{name} is a variable, but an integer is needed here").locate(
                     frame.text, node.start, node.end
                 )
@@ -144,6 +164,11 @@ class Inference(Names):
             return self._value_shape(value, name)
         if kind in ("family", "body"):
             raise ShapeError(f"{name} is a family", hint=f"write one of its members: {name}[k]")
+        if kind == "recurrence":
+            at = value.pair.form.variable if isinstance(value, Recurring) else "k"
+            raise ShapeError(f"{name} is a recurrence", hint=f"write one of its states: {name}[{at}]")
+        if kind == "half":
+            raise _incomplete(name, value)
         shape: Shape = value.shape
         return shape
 
@@ -357,6 +382,9 @@ class Inference(Names):
             if meaning.kind in ("family", "body"):
                 result: Shape = yield from self._member(node, meaning, name, frame)
                 return result
+            if meaning.kind == "recurrence":
+                result = yield from self._state(node, meaning.value, name, frame)
+                return result
         shape: Shape = yield self.resolved(base, frame)
         frame.how[node] = "entry"
         dims: list[Dim] = []
@@ -387,6 +415,124 @@ class Inference(Names):
                 end = family.index.lo if side == "starts at" else family.index.hi
                 raise ShapeError(f"there is no {name}[{at}]: the family {side} {end}")
         return family.shape_at(at)
+
+    # ------------------------------------------------------------ recurrences
+
+    def _state(self, node: Node, found: Recurring | Recurrence, name: str, frame: Frame) -> Task[Shape]:
+        slots = node.parts[1].parts
+        if len(slots) != 1:
+            raise ShapeError(f"{name} is a recurrence with one index", hint=f"an entry of a state is {name}[k][i,j]")
+        at: Dim = yield self.integer(slots[0], frame)
+        frame.how[node] = "state"
+        frame.dims[node] = [at]
+        before = ((found.first - at) * found.step).constant
+        if before is not None and before > 0:
+            raise ShapeError(f"there is no {frame.source(node)}: {name} starts at {self._side(found.first)}")
+        if isinstance(found, Recurrence):
+            return found.shape_at(at)
+        if found.reading and at is not found.here:
+            if at is found.first:
+                return found.start
+            written = self._side(found.here)
+            hint = f"what reaches further back is a state of several blocks, such as [{name}[k]; {name}[k-1]]"
+            raise MatcalcError(f"in the step of {name} only {name}[{written}] may be used, and its start", hint=hint)
+        return found.slot if found.reading else found.shape_at(at, self.sizes)
+
+    def recurrence(self, pair: Pair, frame: Frame) -> Task[Recurring]:
+        """Read the start and the step; the shape of a state is a function of its index."""
+        begun = frame.reading(pair.start)
+        first: Dim = yield self.integer(pair.start.slot, begun)
+        term = pair.start.term
+        if term is not None:
+            start: Shape = term.shape
+        elif is_zero(pair.start.right):
+            start = self.sizes.fresh(), self.sizes.fresh()
+            begun.shapes[pair.start.right] = start
+        else:
+            start = yield self.resolved(pair.start.right, begun)
+        index = Index(1_000_000 + len(self.index_names), ZERO, UNBOUNDED, pair.step)
+        variable = pair.form.variable
+        self.index_names.append((index, variable))
+        slot = self._moving(pair, start[0], first, index), self._moving(pair, start[1], first, index)
+        found = Recurring(pair, index, first, start, slot)
+        frame.recurring[pair] = found
+        inside = frame.reading(pair.follow)
+        before = [
+            inside.define(pair.name, inside.states, found),
+            inside.define(variable, inside.bound, dim(index)),
+        ]
+        if pair.follow.right not in self.loose and slot != start:
+            self.moving.append(pair)
+        body: Shape = yield self.resolved(pair.follow.right, inside)
+        for undo in reversed(before):
+            undo()
+        self._close(found, body, inside)
+        if is_zero(pair.start.right):
+            for hole in self.sizes.open_holes(start):
+                self.equal(dim(hole), ONE, lambda: self._open_loop(found, body, inside))
+        if self.moving and self.moving[-1] is pair:
+            self.moving.pop()
+        found.reading = False
+        return found
+
+    def _moving(self, pair: Pair, side: Dim, first: Dim, index: Index) -> Dim:
+        """A side of the start as a side of the state with the index that the step uses: h[0] becomes h[k]."""
+        side = self.sizes.resolve(side)
+        holes = holes_of(side)
+        here = dim(index) + pair.back
+        atoms: dict[Atom, Dim] = {
+            atom: dim(SizeAt(atom.name, atom.arg - first + here))
+            for atom in side.atoms()
+            if isinstance(atom, SizeAt) and (atom.arg - first).constant is not None
+        }
+        if holes or (atoms and pair.follow.right in self.loose):
+            return self.sizes.fresh(wide=side.atom in self.sizes.wide)
+        return substitute(side, atoms)
+
+    def _close(self, found: Recurring, body: Shape, frame: Frame) -> None:
+        """The next state has the shape of a state, and so has the start."""
+        index, step = found.index, found.step
+
+        def error() -> MatcalcError:
+            return self._open_loop(found, body, frame)
+
+        for slot, made, start in zip(found.slot, body, found.start, strict=True):
+            side, made = self.sizes.resolve(slot), self.sizes.resolve(made)
+            if isinstance(side.atom, Hole):
+                self.equal(side, substitute(made, {index: dim(index) - step}), error)
+            else:
+                self.equal(substitute(side, {index: dim(index) + step}), made, error)
+            side = self.sizes.resolve(slot)
+            self.equal(substitute(side, {index: found.first - found.pair.back}), start, error)
+
+    def _open_loop(self, found: Recurring, body: Shape, frame: Frame) -> ShapeError:
+        name, follow = found.pair.name, found.pair.follow
+        begun = f"{name}[{self._side(found.first)}] is {self.shown(found.start)}"
+        used = f"{name}[{self._side(found.here)}] is {self.shown(found.slot)}"
+        made = f"{name}[{self._side(dim(found.index) + found.pair.form.ahead)}] would be {self.shown(body)}"
+        error = ShapeError(f"the step of {name} does not fit its start: {begun}, {used}, but {made}")
+        error.locate(follow.text, follow.right.start, follow.right.end)
+        return error
+
+    def _side(self, d: Dim) -> str:
+        return format_dim(self.sizes.resolve(d), dict(self.index_names)).replace(" + ", "+").replace(" - ", "-")
+
+    def _where(self, node: Node, frame: Frame) -> Task[Shape]:
+        """``e where y[0] = ...; y[k+1] = ...; v = ...``."""
+        definitions = local_definitions(node, frame.text)
+        frame.how[node] = definitions
+        undo: list[Callable[[], None]] = []
+        for item in definitions:
+            if isinstance(item, Plain):
+                shape: Shape = yield self.shape(item.right, frame)
+                undo.append(frame.define(item.name, frame.parameters, Parameter(item.right, frame, shape)))
+            else:
+                found: Recurring = yield self.recurrence(item, frame)
+                undo.append(frame.define(item.name, frame.states, found))
+        result: Shape = yield self.shape(node.parts[0], frame)
+        for back in reversed(undo):
+            back()
+        return result
 
     def _blocks(self, node: Node, frame: Frame) -> Task[Shape]:
         rows = [row.parts for row in node.parts[0].parts]
@@ -568,7 +714,7 @@ class Inference(Names):
             step = self._direction(low, high, range_, frame)
             if step < 0 and not product:
                 low, high, step = high, low, 1
-            index = Index(1_000_000 + len(self.index_names), low, high)
+            index = Index(1_000_000 + len(self.index_names), low, high, step)
             self.index_names.append((index, str(range_.parts[0].parts[0])))
             frame.ranges[range_] = Bound(index, step)
             hidden.append((name, frame.bound.get(name)))
@@ -580,9 +726,24 @@ class Inference(Names):
                 del frame.bound[name]
             else:
                 frame.bound[name] = before
-        if product:
-            self._square(shape, bodies[0], frame, "so far, an ordered product")
-        return shape
+        return self._chained(shape, bodies[0], frame.ranges[ranges[0]], frame) if product else shape
+
+    def _chained(self, shape: Shape, node: Node, bound: Bound, frame: Frame) -> Shape:
+        """The shape of an ordered product, in which each factor has to fit the next."""
+        index, step = bound
+        rows, cols = self.sizes.shape(shape)
+        after = substitute(rows, {index: dim(index) + step})
+
+        def error() -> MatcalcError:
+            following = after, substitute(cols, {index: dim(index) + step})
+            message = f"{frame.source(node)} is {self.shown(shape)}, and the next one {self.shown(following)}"
+            return ShapeError(f"in an ordered product each factor has to fit the next, but {message}").locate(
+                frame.text, node.start, node.end
+            )
+
+        self.equal(after, cols, error)
+        rows, cols = self.sizes.resolve(rows), self.sizes.resolve(cols)
+        return substitute(rows, {index: index.lo}), substitute(cols, {index: index.hi})
 
     def _direction(self, low: Dim, high: Dim, node: Node, frame: Frame) -> int:
         """1 upwards, -1 downwards, by the rule of the contract."""
@@ -718,6 +879,11 @@ def _exponent_error(inference: Inference, node: Node, shape: Shape, frame: Frame
     ).locate(frame.text, node.start, node.end)
 
 
+def _incomplete(name: str, halves: Halves) -> MatcalcError:
+    hint = "recurrences that use one another are not available yet"
+    return MatcalcError(f"{name} has a {halves.missing.format(name)}", hint=hint)
+
+
 _Handler = Callable[[Inference, Node, Frame], Task[Shape]]
 _HANDLERS: dict[str, _Handler] = {
     "name": Inference._name,
@@ -737,6 +903,7 @@ _HANDLERS: dict[str, _Handler] = {
     "primed": Inference._primed,
     "call": Inference._call,
     "equation": Inference._equation,
+    "where": Inference._where,
 }
 _FACTORS = {
     "STAR": Inference._star,

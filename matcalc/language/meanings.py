@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
 from ..terms import build
-from ..terms.dims import Dim, Index, Name, dim, substitute
+from ..terms.dims import Atom, Dim, Index, Name, dim, substitute
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .functions import FUNCTIONS
 from .names import GREEK_NAMES, SMALL_GREEK
+from .recurrence import Pair, Recurrence, Statement
 from .scope import KINDS, Open, Scope, unknown
 from .shapes import Shape, Sizes
 from .syntax import Node
@@ -28,6 +29,42 @@ class NeedsIntegerError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+@dataclass(eq=False)
+class Recurring:
+    """A recurrence that is being read.
+
+    ``index`` is the one written on its left side, the state used on the right is the one at
+    ``index + back``, of shape ``slot``; ``reading`` is true while the right side is read, where no
+    other state is known but the start.
+    """
+
+    pair: Pair
+    index: Index
+    first: Dim
+    start: Shape
+    slot: Shape
+    reading: bool = True
+    symbol: Symbol | None = None
+    begun: Term | None = None
+    made: Recurrence | None = None
+
+    @property
+    def step(self) -> int:
+        """1 upwards, -1 downwards."""
+        return self.pair.step
+
+    @property
+    def here(self) -> Dim:
+        """The index of the state that the right side uses."""
+        return dim(self.index) + self.pair.back
+
+    def shape_at(self, at: Dim, sizes: Sizes) -> Shape:
+        """The shape of a state."""
+        rows, cols = sizes.shape(self.slot)
+        mapping: dict[Atom, Dim] = {self.index: at - self.pair.back}
+        return substitute(rows, mapping), substitute(cols, mapping)
 
 
 @dataclass(eq=False)
@@ -69,11 +106,34 @@ class Frame:
     depth: int = 0
     parameters: dict[str, Parameter] = field(default_factory=dict)
     bound: dict[str, Dim] = field(default_factory=dict)
+    states: dict[str, Recurring] = field(default_factory=dict)
     shapes: dict[Node, Shape] = field(default_factory=dict)
     dims: dict[Node, list[Dim]] = field(default_factory=dict)
     ranges: dict[Node, Bound] = field(default_factory=dict)
     calls: dict[Node, Frame] = field(default_factory=dict)
     how: dict[Node, Any] = field(default_factory=dict)
+    recurring: dict[Pair, Recurring] = field(default_factory=dict)
+
+    def define(self, name: str, table: dict[str, Any], value: Any) -> Callable[[], None]:
+        """Give a name a meaning in one of the tables; what is returned takes it back."""
+        tables: tuple[dict[str, Any], ...] = (self.bound, self.states, self.parameters)
+        before = [(other, other.pop(name)) for other in tables if name in other]
+        table[name] = value
+
+        def undo() -> None:
+            table.pop(name, None)
+            for other, old in before:
+                other[name] = old
+
+        return undo
+
+    def reading(self, statement: Statement) -> Frame:
+        """The frame of a statement: this one, unless it was written in another text."""
+        if statement.text == self.text:
+            return self
+        if statement.right not in self.calls:
+            self.calls[statement.right] = Frame(self.scope, statement.text, self.depth)
+        return self.calls[statement.right]
 
     def source(self, node: Node) -> str:
         """The text of a node, cut when it is long."""
@@ -89,7 +149,7 @@ class Meaning(NamedTuple):
     """What a name means.
 
     ``kind`` is ``integer`` (a Dim), ``symbol``, ``family``, ``term``, ``local``, ``body`` (an indexed
-    pattern), ``parameter``, ``diff`` (of another meaning) or ``pi``.
+    pattern), ``parameter``, ``diff`` (of another meaning), ``recurrence``, ``half`` (of one) or ``pi``.
     """
 
     kind: str
@@ -140,6 +200,8 @@ class Names:
         """What a name means already, or None."""
         if name in frame.bound:
             return Meaning("integer", frame.bound[name])
+        if name in frame.states:
+            return Meaning("recurrence", frame.states[name])
         if name in frame.parameters:
             return Meaning("parameter", frame.parameters[name])
         settled = name in frame.scope.opened and name in self.root.scope.symbols  # since the function was defined
@@ -156,6 +218,10 @@ class Names:
             return Meaning("symbol" if isinstance(symbol, Symbol) else "family", symbol)
         if name in scope.definitions:
             return Meaning("term", scope.definitions[name])
+        if name in scope.recurrences:
+            return Meaning("recurrence", scope.recurrences[name])
+        if name in scope.halves:
+            return Meaning("half", scope.halves[name])
         if name in scope.opened:
             local = self._open(scope.opened[name])
             return Meaning("body" if local.indexed else "local", local)

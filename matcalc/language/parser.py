@@ -32,7 +32,10 @@ _ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "
 
 
 class _Layout(PostLex):
-    """Ends of statements outside brackets; left and right ‖ told apart."""
+    """Ends of statements outside brackets; left and right ‖ told apart.
+
+    After a ``where`` outside brackets, semicolons part its definitions up to the end of the line.
+    """
 
     always_accept = ("_NEWLINE", "_SEMICOLON", "_NORM")
 
@@ -40,6 +43,7 @@ class _Layout(PostLex):
         """Rewrite the stream of tokens."""
         brackets: list[str] = []
         before = ""
+        where = False
         for token in stream:
             kind = token.type
             if kind in _OPEN:
@@ -47,11 +51,14 @@ class _Layout(PostLex):
             elif kind in _CLOSE and brackets:
                 brackets.pop()
             elif kind == "_NEWLINE":
-                if brackets:
+                if brackets and not token.startswith(";"):
                     continue
-                kind = "_END"
+                kind = "_SEMICOLON" if brackets else "_END"
+                where = where and bool(brackets)
+            elif kind == "_WHERE":
+                where = where or not brackets
             elif kind == "_SEMICOLON":
-                if not brackets:
+                if not brackets and not where:
                     kind = "_END"
             elif kind == "_NORM":
                 if brackets and brackets[-1] == "_NORM" and before in _ENDS_OPERAND:

@@ -18,6 +18,8 @@ from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from .names import ascii_name
 from .parser import parse_syntax
+from .recurrence import Halves, Recurrence
+from .recurrence import define as define_recurrence
 from .shapes import SCALAR, Shape
 from .syntax import Node, Task, run
 
@@ -255,6 +257,11 @@ class _Declared:
         raise no_size(node, self.text)
 
 
+def free_size(node: Node, text: str) -> Dim:
+    """A size in which every name is an integer."""
+    return run(size_task(node, _Declared(text, {}, set())))
+
+
 def read_number(node: Node, text: str) -> Fraction:
     """The exact value of a number.  Raises :class:`LimitExceeded` when it is too long."""
     written = str(node.parts[0])
@@ -281,6 +288,8 @@ class Scope:
     integers: set[str] = field(default_factory=set)
     sizes: set[str] = field(default_factory=set)
     size_lists: set[str] = field(default_factory=set)
+    recurrences: dict[str, Recurrence] = field(default_factory=dict)
+    halves: dict[str, Halves] = field(default_factory=dict)
 
     def copy(self) -> Scope:
         """An independent scope with the same meanings."""
@@ -295,6 +304,8 @@ class Scope:
             set(self.integers),
             set(self.sizes),
             set(self.size_lists),
+            dict(self.recurrences),
+            dict(self.halves),
         )
 
     def known(self) -> set[str]:
@@ -307,6 +318,8 @@ class Scope:
             *self.opened,
             *self.integers,
             *self.size_lists,
+            *self.recurrences,
+            *self.halves,
         }
 
     # ------------------------------------------------------------ declarations
@@ -342,11 +355,11 @@ class Scope:
         if word in ("integer", "function"):
             if type_.parts[1] is not None:
                 raise ShapeError(f"{word} takes no sizes").locate(text, type_.start, type_.end)
-            self._forget(name)
+            self.forget(name)
             (self.integers if word == "integer" else self.unknown_functions).add(name)
             return
         kind, given = self._type(type_, text, {})
-        self._forget(name)
+        self.forget(name)
         if not given and kind.pattern != "11":
             self.opened[name] = Open(name, kind)
             return
@@ -365,7 +378,7 @@ class Scope:
         if not given and kind.pattern != "11":
             raise ShapeError("the members of a family need their sizes").locate(text, type_.start, type_.end)
         rows, cols = kind.shape(given, _never)
-        self._forget(name)
+        self.forget(name)
         count = (hi - lo + 1).atom
         if isinstance(count, Name):  # a family has members
             self.sizes.add(count.name)
@@ -394,12 +407,14 @@ class Scope:
         self.size_lists.update(a.name for a in size.atoms() if isinstance(a, SizeAt))
         return size
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
         """A new meaning takes the place of the old ones; sizes of others are left alone."""
         self.symbols.pop(name, None)
         self.definitions.pop(name, None)
         self.functions.pop(name, None)
         self.opened.pop(name, None)
+        self.recurrences.pop(name, None)
+        self.halves.pop(name, None)
         self.unknown_functions.discard(name)
         if name not in self.sizes:
             self.integers.discard(name)
@@ -422,7 +437,7 @@ class Scope:
         for node in names.nodes():
             indexed = node.kind == "index"
             name = _plain_name(node.parts[0] if indexed else node, text)
-            self._forget(name)
+            self.forget(name)
             if word in ("integer", "index"):
                 self.integers.add(name)
                 continue
@@ -457,17 +472,20 @@ class Scope:
             self.define_nodes(node.parts[0], node.parts[1], text)
 
     def define_nodes(self, left: Node, right: Node, text: str) -> Elaborated | None:
-        """The statement ``left = right``: what a name stands for, or None when it defines a function."""
+        """The statement ``left = right``: what a name stands for.
+
+        None when it defines a function, or one half of a recurrence.
+        """
         from .elaborate import elaborate
 
         if left.kind == "call":
             self._define_function(left, right, text)
             return None
         if left.kind == "index":
-            raise MatcalcError("recurrences are not available yet").locate(text, left.start, left.end)
+            return define_recurrence(self, left, right, text)
         name = _plain_name(left, text)
         made = elaborate(right, text, self)
-        self._forget(name)
+        self.forget(name)
         self.definitions[name] = made.term
         return made
 
@@ -480,7 +498,7 @@ class Scope:
                 text, left.start, left.end
             )
         held = self.copy()
-        self._forget(name)
+        self.forget(name)
         self.functions[name] = Definition(name, parameters, right, text, held)
 
     # ------------------------------------------------------------ assumptions

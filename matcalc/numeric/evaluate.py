@@ -18,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MatcalcError, ShapeError, UnknownName
-from ..terms import ops
+from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim
 from ..terms.ops import Op
-from ..terms.symbols import Family, Member, Range, Symbol, Unknown
+from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term
+from ..terms.walk import postorder
+from ..terms.walk import replace as replace_terms
 
 Array = npt.NDArray[Any]
 Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
@@ -87,21 +89,58 @@ def evaluate(terms: Term | Sequence[Term], env: Env) -> Array | list[Array]:
     Raises :class:`UnknownName` for a leaf without a value, :class:`ShapeError` for a value of the
     wrong shape, :class:`MatcalcError` for a singular matrix that is inverted.
     """
-    machine = _Machine(env)
+    roots = [terms] if isinstance(terms, Term) else list(terms)
+    machine = _Machine(env, roots)
     with np.errstate(all="ignore"):
-        if isinstance(terms, Term):
-            return machine.run(terms)
-        return [machine.run(term) for term in terms]
+        values = [machine.run(root) for root in roots]
+    return values[0] if isinstance(terms, Term) else values
+
+
+def previous_states(*roots: Term) -> dict[Term, frozenset[Symbol]]:
+    """For each sub-term in which they occur free, the previous states that a recurrence around it binds."""
+    found: dict[Term, frozenset[Symbol]] = {}
+    for term in postorder(*roots):
+        if term.op is ops.SYM and term.attr.role == "state":
+            found[term] = frozenset((term.attr,))
+        elif term.op is ops.STATE:
+            inside = found.get(term.args[1], _NO_STATES) - {term.attr.slot}
+            found[term] = found.get(term.args[0], _NO_STATES) | inside
+        else:
+            several = [found[arg] for arg in term.args if arg in found]
+            if several:
+                found[term] = several[0].union(*several[1:])
+    return {term: states for term, states in found.items() if states}
+
+
+_NO_STATES: frozenset[Symbol] = frozenset()
+
+
+@dataclass
+class _Trajectory:
+    """The states of a recurrence as far as they are computed, each with a number of its own."""
+
+    states: list[Array]
+    tokens: list[int]
 
 
 class _Machine:
-    """Values of nodes, each kept by the values of the indices that are free in the node."""
+    """Values of nodes, each kept by the values of what is bound around it and free in the node.
 
-    def __init__(self, env: Env) -> None:
+    These are indices, and previous states of recurrences: of those, ``tokens`` has the number of
+    the present state, 0 outside its recurrence, ``states`` the value and ``loops`` the recurrence.
+    """
+
+    def __init__(self, env: Env, roots: Sequence[Term]) -> None:
         self.env = env
         self.frame: dict[Atom, int] = dict(env.sizes)
         self.known: dict[tuple[Term, tuple[int, ...]], Array] = {}
         self.orders: dict[Term, list[_Planned]] = {}
+        self.previous = previous_states(*(root for root in roots if root.height))
+        self.tokens = {slot: 0 for slots in self.previous.values() for slot in slots}
+        self.states: dict[Symbol, Array] = {}
+        self.loops: dict[Symbol, Term] = {}
+        self.trajectories: dict[tuple[object, ...], _Trajectory] = {}
+        self.count = 0
 
     def size(self, d: Dim) -> int:
         value = value_of_dim(d, self.frame, self.env.indexed)
@@ -122,47 +161,109 @@ class _Machine:
         if order is None:
             if not root.indices <= self.frame.keys():
                 raise ShapeError("an index outside its sum or product has no value")
-            order = self.orders[root] = _order(root)
-        frame, known = self.frame, self.known
+            order = self.orders[root] = self._order(root)
+        frame, tokens, known = self.frame, self.tokens, self.known
         value = _EMPTY
         here: dict[Term, Array] = {}
-        for term, indices, compute, args in order:
+        for term, indices, slots, compute, args in order:
             key = (term, tuple([frame[i] for i in indices]) if indices else ())
+            if slots:
+                key = (term, (*key[1], *[tokens[s] for s in slots]))
             found = known.get(key)
             if found is None:
                 found = known[key] = compute(self, term, [here[a] for a in args])
             here[term] = value = found
         return value
 
+    def _order(self, root: Term) -> list[_Planned]:
+        """Arguments before the terms that use them; what is computed by need is left out."""
+        seen = {root}
+        order: list[_Planned] = []
+        stack: list[tuple[Term, int]] = [(root, 0)]
+        while stack:
+            term, at = stack.pop()
+            compute = _lazy_product if has_indicator(term) else _VALUE[term.op]
+            args = () if compute in _BY_NEED else term.args[:1] if term.op is ops.STATE else term.args
+            while at < len(args) and args[at] in seen:
+                at += 1
+            if at < len(args):
+                stack.append((term, at + 1))
+                seen.add(args[at])
+                stack.append((args[at], 0))
+            else:
+                order.append((term, *self._bindings(term), compute, args))
+        return order
+
+    def _bindings(self, term: Term) -> tuple[tuple[Index, ...], tuple[Symbol, ...]]:
+        """The indices and the previous states that are free in the term, in a fixed order."""
+        slots = self.previous.get(term, _NO_STATES)
+        return _sorted(term.indices), tuple(sorted(slots, key=lambda s: s.stable)) if slots else ()
+
+    def trajectory(self, term: Term, first: int, start: Array) -> _Trajectory:
+        """The states of this recurrence from this start; one object for all ``at``."""
+        loop: Loop = term.attr
+        before, body = term.args
+        slots = self.previous.get(before, _NO_STATES) | (self.previous.get(body, _NO_STATES) - {loop.slot})
+        around = [self.frame[i] for i in _sorted(before.indices | (body.indices - {loop.index}))]
+        tokens = [self.tokens[s] for s in sorted(slots, key=lambda s: s.stable)]
+        key = (loop.index, loop.step, loop.slot, first, before, body, *around, *tokens)
+        if key not in self.trajectories:
+            self.count += 1
+            self.trajectories[key] = _Trajectory([start], [self.count])
+        return self.trajectories[key]
+
+    def extend(self, trajectory: _Trajectory, term: Term, first: int, steps: int) -> None:
+        """Compute the states up to ``steps`` from the first."""
+        loop: Loop = term.attr
+        index, slot = loop.index, loop.slot
+        outside = self.frame.get(index)
+        self.loops[slot] = term
+        for done in range(len(trajectory.states) - 1, steps):
+            self.frame[index] = first + done * loop.step
+            self.states[slot], self.tokens[slot] = trajectory.states[done], trajectory.tokens[done]
+            trajectory.states.append(self.run(term.args[1]))
+            self.count += 1
+            trajectory.tokens.append(self.count)
+        del self.loops[slot]
+        self.states.pop(slot, None)
+        self.tokens[slot] = 0
+        _restore(self.frame, index, outside)
+
+    def without_states(self, term: Term) -> Term:
+        """The term with the previous states around it written out as recurrences."""
+        for slot, loop in reversed(self.loops.items()):
+            if slot in previous_states(term).get(term, _NO_STATES):
+                at_index = loop.attr.moved(dim(loop.attr.index))
+                term = replace_terms(term, {build.sym(slot): build.state(at_index, *loop.args)})
+        return term
+
 
 _EMPTY = np.zeros((0, 0))
 
 
-def _order(root: Term) -> list[_Planned]:
-    """Arguments before the terms that use them; what is computed by need is left out."""
-    seen = {root}
-    order: list[_Planned] = []
-    stack: list[tuple[Term, int]] = [(root, 0)]
-    while stack:
-        term, at = stack.pop()
-        compute = _lazy_product if _has_indicator(term) else _VALUE[term.op]
-        args = () if compute in _BY_NEED else term.args
-        while at < len(args) and args[at] in seen:
-            at += 1
-        if at < len(args):
-            stack.append((term, at + 1))
-            seen.add(args[at])
-            stack.append((args[at], 0))
-        else:
-            order.append((term, tuple(sorted(term.indices, key=lambda i: i.key)), compute, args))
-    return order
+def _sorted(indices: frozenset[Index]) -> tuple[Index, ...]:
+    return tuple(sorted(indices, key=lambda i: i.key)) if indices else ()
 
 
-def _has_indicator(term: Term) -> bool:
+def _restore(frame: dict[Atom, int], index: Index, outside: int | None) -> None:
+    """Give an index the value back that it had around a loop."""
+    if outside is None:
+        frame.pop(index, None)
+    else:
+        frame[index] = outside
+
+
+def has_indicator(term: Term) -> bool:
     """True for a product one factor of which is an indicator."""
     if term.op is ops.SCALE and term.args[0].op is ops.TIMES:
         return any(arg.op is ops.IND for arg in term.args[0].args)
     return term.op in (ops.SCALE, ops.TIMES) and any(arg.op is ops.IND for arg in term.args)
+
+
+def factors_of(term: Term) -> tuple[Term, ...]:
+    """The factors of a product of scalars, or of scalars and an array."""
+    nested = term.op is ops.SCALE and term.args[0].op is ops.TIMES
+    return (*term.args[0].args, term.args[1]) if nested else term.args
 
 
 def as_column(value: Any) -> Array:
@@ -196,6 +297,8 @@ def _checked(machine: _Machine, term: Term, value: Any, name: str) -> Array:
 
 def _symbol(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     symbol: Symbol = term.attr
+    if symbol in machine.states:
+        return _checked(machine, term, machine.states[symbol], "a state")
     if symbol not in machine.env.symbols:
         raise UnknownName(f"{symbol.name} has no value")
     return _checked(machine, term, machine.env.symbols[symbol], symbol.name)
@@ -229,7 +332,7 @@ def commutation_matrix(m: int, n: int) -> Array:
     return matrix
 
 
-_RELATIONS: dict[str, Callable[[int, int], bool]] = {
+RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
     "<=": lambda a, b: a <= b,
@@ -241,7 +344,7 @@ _RELATIONS: dict[str, Callable[[int, int], bool]] = {
 
 def _indicator(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     relation, left, right = term.attr
-    return _scalar(1.0 if _RELATIONS[relation](machine.size(left), machine.size(right)) else 0.0)
+    return _scalar(1.0 if RELATIONS[relation](machine.size(left), machine.size(right)) else 0.0)
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -404,10 +507,7 @@ def _over(machine: _Machine, term: Term, start: Array, combine: Callable[[Array,
     for value in _values(machine, term.attr):
         machine.frame[index] = value
         start = combine(start, machine.run(term.args[0]))
-    if outside is None:
-        machine.frame.pop(index, None)
-    else:
-        machine.frame[index] = outside
+    _restore(machine.frame, index, outside)
     return start
 
 
@@ -419,11 +519,26 @@ def _product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _over(machine, term, np.eye(machine.size(term.rows)), lambda a, b: a @ b)
 
 
+def _state(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    loop: Loop = term.attr
+    first, at = machine.size(loop.first), machine.size(loop.at)
+    steps = (at - first) * loop.step
+    if steps < 0:
+        raise ShapeError(f"a recurrence that starts at {first} and runs {_WAYS[loop.step]} has no state {at}")
+    trajectory = machine.trajectory(term, first, args[0])
+    if steps >= len(trajectory.states):
+        machine.extend(trajectory, term, first, steps)
+    return trajectory.states[steps]
+
+
+_WAYS = {1: "up", -1: "down"}
+
+
 def _differential(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     argument = term.args[0]
     given = machine.env.differentials
     if callable(given):
-        value = given(argument, machine.place())
+        value = given(machine.without_states(argument), machine.place())
     elif argument in given:
         value = given[argument]
     else:
@@ -433,15 +548,14 @@ def _differential(machine: _Machine, term: Term, _args: list[Array]) -> Array:
 
 def _lazy_product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     """A product with indicators: the other factors need no value where an indicator is 0."""
-    nested = term.op is ops.SCALE and term.args[0].op is ops.TIMES
-    factors = (*term.args[0].args, term.args[1]) if nested else term.args
+    factors = factors_of(term)
     if any(machine.run(f)[0, 0] == 0 for f in factors if f.op is ops.IND):
         return np.zeros(machine.shape(term))
     return reduce(np.multiply, [machine.run(f) for f in factors])
 
 
 Evaluator = Callable[[_Machine, Term, list[Array]], Array]
-_Planned = tuple[Term, tuple[Index, ...], Evaluator, tuple[Term, ...]]
+_Planned = tuple[Term, tuple[Index, ...], tuple[Symbol, ...], Evaluator, tuple[Term, ...]]
 _BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _differential, _lazy_product})
 
 _VALUE: dict[Op, Evaluator] = {
@@ -480,6 +594,7 @@ _VALUE: dict[Op, Evaluator] = {
     ops.BLOCK: _block,
     ops.SUM: _sum,
     ops.PROD: _product,
+    ops.STATE: _state,
     ops.DIFF: _differential,
     ops.INNER: lambda _m, _t, a: _scalar((a[0] * a[1]).sum()),
 }

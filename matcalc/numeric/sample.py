@@ -13,11 +13,11 @@ import numpy as np
 
 from ..errors import MatcalcError, ShapeError
 from ..terms import ops
-from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim
-from ..terms.symbols import Family, Member, Range, Symbol
+from ..terms.dims import UNBOUNDED, Atom, Dim, Index, Name, SizeAt, dim
+from ..terms.symbols import Family, Loop, Member, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
-from .evaluate import Array, Env, evaluate
+from .evaluate import RELATIONS, Array, Env, evaluate, factors_of, has_indicator, previous_states
 
 Requirement = tuple[Term, str]
 PROFILES = ("distinct", "ones", "mixed")
@@ -70,7 +70,9 @@ class _Found:
     counting: set[Name] = field(default_factory=set)
     indexed: set[str] = field(default_factory=set)
     free: frozenset[Index] = frozenset()
+    steps: set[Name] = field(default_factory=set)
     at_least: list[tuple[Dim, int]] = field(default_factory=list)
+    throughout: dict[_Around, list[Dim]] = field(default_factory=dict)
 
     def shape(self, *dims: Dim) -> None:
         for d in dims:
@@ -82,31 +84,62 @@ class _Found:
         self.at_least += [(at - lo, 0), (hi - at, 0)]
 
     def range(self, lo: Dim, hi: Dim) -> None:
-        self._note(lo, self.shaping)
+        self._note(lo, self.shaping if lo.atom else self.counting)
         self._note(hi, self.shaping)
-        self.at_least.append((hi - lo + 1, 0))
+        if not (_is_open(lo) or _is_open(hi)):
+            self.at_least.append((hi - lo + 1, 0))
+
+    def loop(self, loop: Loop) -> None:
+        self.other(loop.first, loop.at, loop.slot.rows, loop.slot.cols)
+        self._note(loop.first, self.steps)
+        self._note(loop.at, self.steps)
 
     def other(self, *dims: Dim) -> None:
         for d in dims:
             self._note(d, self.counting)
 
     def _note(self, d: Dim, names: set[Name]) -> None:
-        for atom in d.atoms():
-            if isinstance(atom, Name):
-                names.add(atom)
-            elif isinstance(atom, SizeAt):
+        """The atoms of a dimension; what stands inside an indexed size is not a size itself."""
+        for atom in (atom for monomial, _ in d.terms for atom, _power in monomial):
+            if isinstance(atom, SizeAt):
                 self.indexed.add(atom.name)
+                self._note(atom.arg, self.counting)
+            elif isinstance(atom, Index):
+                self._note(atom.lo, names)
+                self._note(atom.hi, names)
+            elif isinstance(atom, Name) and atom is not UNBOUNDED.atom:
+                names.add(atom)
+
+
+_Part = tuple[str, Index, Dim, Dim, int] | tuple[str, str, Dim, Dim]
+_Around = tuple[_Part, ...]
+"""What stands around a place, from the outside: indices with their first and last value, relations that hold."""
+
+_MANY = 500
+"""Bodies of loops looked at, the same body in another loop counted again."""
+
+
+def _is_open(d: Dim) -> bool:
+    """True for the end of a range that has none."""
+    return UNBOUNDED.atom in d.atoms()
 
 
 def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
     found = _Found(free=frozenset(index for root in roots for index in root.indices))
     for index in found.free:
-        found.range(index.lo, index.hi - 1)
+        low, high = (index.lo, index.hi) if index.step > 0 else (index.hi, index.lo)
+        found.range(low, high - 1)
     listed: dict[Symbol, None] = dict.fromkeys(symbols)
-    for term in postorder(*roots):
-        if term.op is ops.SYM:
+    previous = previous_states(*roots)
+    listed.update((slot, None) for root in roots for slot in previous.get(root, ()))
+    terms = postorder(*roots)
+    recurrent = any(term.op is ops.STATE for term in terms)
+    for term in terms:
+        if term.op is ops.SYM and term not in previous:
             listed[term.attr] = None
-        _scan_term(term, found)
+        _scan_term(term, found, recurrent)
+    if recurrent:
+        _scan_loops(roots, found)
     found.symbols = sorted(listed, key=lambda s: s.stable)
     for symbol in found.symbols:
         found.shape(symbol.rows, symbol.cols)
@@ -117,7 +150,7 @@ def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
     return found
 
 
-def _scan_term(term: Term, found: _Found) -> None:
+def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
     attr = term.attr
     if term.op is ops.FUN and not isinstance(attr, str):
         found.functions.add(attr.name)
@@ -125,11 +158,16 @@ def _scan_term(term: Term, found: _Found) -> None:
         found.families[attr.family] = None
         index = attr.family.index
         found.range(index.lo, index.hi)
-        found.inside(attr.at, index.lo, index.hi)
+        if recurrent:
+            found.other(attr.at)
+        else:
+            found.inside(attr.at, index.lo, index.hi)
         found.shape(term.rows, term.cols)
     elif isinstance(attr, Range):
         lo, hi = attr.index.lo, attr.index.hi
         found.range(*((lo, hi) if attr.step == 1 else (hi, lo)))
+    elif isinstance(attr, Loop):
+        found.loop(attr)
     elif term.op is ops.ENTRY:
         found.inside(attr[0], 1, term.args[0].rows)
         found.inside(attr[1], 1, term.args[0].cols)
@@ -142,12 +180,76 @@ def _scan_term(term: Term, found: _Found) -> None:
         found.other(*attr_dims(attr))
 
 
+def _scan_loops(roots: Sequence[Term], found: _Found) -> None:
+    """What members and states have to satisfy at every step of the recurrences around them."""
+    todo: list[tuple[Term, _Around]] = [(root, ()) for root in reversed(roots)]
+    seen: set[tuple[Term, _Around]] = set()
+    while todo and len(seen) < _MANY:
+        root, around = todo.pop()
+        if (root, around) in seen:
+            continue
+        seen.add((root, around))
+        stack, met = [root], {root}
+        while stack:
+            term = stack.pop()
+            args: Sequence[Term] = term.args
+            if has_indicator(term):
+                factors = factors_of(term)
+                held: _Around = tuple(("where", *f.attr) for f in factors if f.op is ops.IND)
+                todo += [(f, (*around, *held)) for f in factors if f.op is not ops.IND]
+                args = ()
+            elif term.op.binder:
+                todo.append((term.args[-1], (*around, _steps(term.attr))))
+                args = term.args[:-1]
+            _scan_place(term, around, found)
+            fresh = [arg for arg in args if arg not in met]
+            met.update(fresh)
+            stack += fresh
+
+
+def _steps(attr: Range | Loop) -> _Part:
+    index = attr.index
+    if isinstance(attr, Loop):
+        return ("each", index, attr.first, attr.at - attr.step, attr.step)
+    return ("each", index, index.lo, index.hi, attr.step)
+
+
+def _scan_place(term: Term, around: _Around, found: _Found) -> None:
+    attr = term.attr
+    if isinstance(attr, Loop):
+        found.throughout.setdefault(around, []).append((attr.at - attr.first) * attr.step)
+    elif isinstance(attr, Member):
+        index = attr.family.index
+        found.throughout.setdefault(around, []).extend([attr.at - index.lo, index.hi - attr.at])
+
+
+def _fit_throughout(found: _Found, env: Env) -> bool:
+    """True when all that has to hold at every step of the loops holds."""
+    for around, nonnegative in found.throughout.items():
+        frames = [dict(env.sizes)]
+        for part in around:
+            frames = [inner for frame in frames for inner in _within(part, frame, env)]
+        for frame in frames:
+            place = Env(sizes=frame, indexed=env.indexed)
+            if any(place.size(d) < 0 for d in nonnegative):
+                return False
+    return True
+
+
+def _within(part: _Part, frame: dict[Atom, int], env: Env) -> list[dict[Atom, int]]:
+    """The values that the indices around take inside one more loop or condition."""
+    place = Env(sizes=frame, indexed=env.indexed)
+    if len(part) == 4:
+        _, relation, left, right = part
+        return [frame] if RELATIONS[relation](place.size(left), place.size(right)) else []
+    _, index, first, last, step = part
+    return [{**frame, index: at} for at in range(place.size(first), place.size(last) + step, step)]
+
+
 # ---------------------------------------------------------------- sizes
 
 
-def _sizes(
-    found: _Found, draw: _Draw, hint: Sequence[int], profile: str, fixed: dict[Atom, int]
-) -> Env:
+def _sizes(found: _Found, draw: _Draw, hint: Sequence[int], profile: str, fixed: dict[Atom, int]) -> Env:
     """Integers for all names, such that shapes are positive and indices lie in their ranges."""
     if profile not in PROFILES:
         raise MatcalcError(f"there is no profile {profile}: {', '.join(PROFILES)}")
@@ -161,8 +263,10 @@ def _sizes(
         values.update(zip(shaping, _some_sizes(len(shaping), rng, hint, profile, attempt), strict=True))
         top = max([*hint, *values.values()]) if profile != "ones" else 1
         values.update({name: int(rng.integers(0, top + 1)) for name in counting})
+        if profile == "ones" and attempt == 0:
+            values.update(dict.fromkeys(found.steps.intersection(counting), 1))
         env = Env(sizes=values, indexed=indexed)
-        if _give_indices(found.free, values, env, rng) and _fits(checks, env):
+        if _give_indices(found.free, values, env, rng) and _fits(checks, env) and _fit_throughout(found, env):
             return env
     raise ShapeError(f"no sizes out of {list(hint)} fit ({profile})")
 
@@ -170,11 +274,18 @@ def _sizes(
 def _give_indices(free: frozenset[Index], values: dict[Atom, int], env: Env, rng: np.random.Generator) -> bool:
     """Values in their ranges for the indices that are bound outside the terms; False for an empty range."""
     for index in sorted(free, key=lambda i: (len(i.indices), i.key)):
-        lo, hi = env.size(index.lo), env.size(index.hi)
+        ends = (index.lo, index.hi)[:: index.step]
+        lo, hi = (None if _is_open(end) else env.size(end) for end in ends)
+        lo = lo if lo is not None else (hi or 0) - _OPEN
+        hi = hi if hi is not None else lo + _OPEN
         if lo > hi:
             return False
         values[index] = int(rng.integers(lo, hi + 1))
     return True
+
+
+_OPEN = 3
+"""How far an index without an end is drawn from its other end."""
 
 
 def _some_sizes(count: int, rng: np.random.Generator, hint: Sequence[int], profile: str, attempt: int) -> list[int]:

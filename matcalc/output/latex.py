@@ -42,14 +42,16 @@ from .layout import (
 )
 
 BRACKETS = (r"\left(", r"\right)")
+WHERE = (r" \quad\text{where } ", r",\; ", *BRACKETS)
 
 
 def to_latex(term: Term, names: IndexNames | None = None) -> str:
     r"""LaTeX for mathematics mode, without dollars: ``\frac{1}{2} x^{\top} A x``.
 
-    ``names`` are preferred names of bound indices: (first value, last value, name).
+    ``names`` are preferred names of bound indices (first value, last value, name) and of recurrences
+    (start, step, name).
     """
-    page = Page(term, names, latex_name, indexed="{}_{{{}}}", times=" ")
+    page = Page(term, names, latex_name, indexed="{}_{{{}}}", times=" ", state=_state_text, where=WHERE)
     return render(term, _LATEX, _call, page).text()
 
 
@@ -87,7 +89,17 @@ def _sizes(sizes: tuple[Dim, ...], page: Page, separator: str = ",") -> str:
 
 
 def _symbol(term: Term, page: Page) -> Piece:
-    return Piece((latex_name(term.attr.name),))
+    return Piece((page.symbol(term.attr),))
+
+
+def _state(term: Term, page: Page) -> Piece:
+    return Piece((page.state(term),))
+
+
+def _state_text(name: str, at: str) -> str:
+    """``y_{k}``; an index joins a subscript that the name has already."""
+    at = re.sub(r"\^(\d+)", r"^{\1}", at)
+    return f"{name[:-1]},{at}}}" if name.endswith("}") and "_{" in name else f"{name}_{{{at}}}"
 
 
 def _constant(term: Term, page: Page) -> Piece:
@@ -181,7 +193,7 @@ def _unvec(term: Term, page: Page) -> Piece:
 def _entry(term: Term, page: Page) -> Piece:
     array = term.args[0]
     at = term.attr[:1] if array.is_vector else term.attr
-    plain = array.op is ops.SYM and not _split_name(array.attr.name)[1]
+    plain = array.op is ops.SYM and array.attr.role != "state" and not _split_name(array.attr.name)[1]
     base = page.piece(array) if plain else Piece((BRACKETS[0], signed(page.piece(array)), BRACKETS[1]))
     return Piece((base, f"_{{{_sizes(at, page)}}}"))
 
@@ -260,11 +272,15 @@ def _joined_by(sign: str) -> Rule:
     return show
 
 
+_SIGNS = {ops.SUM, ops.PROD}
+"""What is written as a large sign before all that it rules."""
+
+
 def _product(term: Term, page: Page) -> Piece:
     r"""``\frac{2 t}{s} A \odot B``: number and scalars, over what divides, before sums and arrays."""
     parts = quotient(term)
-    above = [factor for factor in parts.above if not factor.op.binder]
-    tail = [page.piece(factor) for factor in parts.above if factor.op.binder]
+    above = [factor for factor in parts.above if factor.op not in _SIGNS]
+    tail = [page.piece(factor) for factor in parts.above if factor.op in _SIGNS]
     if parts.over or parts.under:
         tail.append(_entrywise(parts, page))
     scalars = [page.piece(factor) for factor in above]
@@ -396,6 +412,7 @@ _LATEX: dict[Op, Rule] = {
     ops.BLOCK: _block,
     ops.SUM: _binder(r"\sum"),
     ops.PROD: _binder(r"\prod"),
+    ops.STATE: _state,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

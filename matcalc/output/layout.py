@@ -12,24 +12,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, count
+from typing import Any
 
 from ..errors import LimitExceeded
 from ..terms import ops
-from ..terms.dims import Atom, Dim, Index, Name, SizeAt, format_dim, known_nonnegative
+from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative
 from ..terms.ops import Op
-from ..terms.symbols import Member, Range, Symbol, Unknown
+from ..terms.symbols import Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Number, Term
 from ..terms.walk import attr_dims, postorder
 
 MAX_TEXT = 2_000_000
 """A printed text has at most this many characters."""
 
-IndexNames = Sequence[tuple[Dim, Dim, str]]
-"""Preferred names of bound indices: first value, last value, name."""
+IndexNames = Sequence[tuple[Any, Any, str]]
+"""Preferred names of bound indices (first value, last value, name) and of recurrences (start, step, name)."""
 
 # ---------------------------------------------------------------- pieces
 
-SUM, PRODUCT, KRON, UNARY, POSTFIX, ATOM = range(1, 7)
+WHERE, SUM, PRODUCT, KRON, UNARY, POSTFIX, ATOM = range(7)
 """How tightly the outermost operation of a piece binds, the loosest first."""
 
 
@@ -300,14 +301,112 @@ def _direction(span: Dim, positive: set[Name]) -> int | None:
 
 # ---------------------------------------------------------------- names of indices
 
-Scope = tuple[tuple[Index, str], ...]
-"""The bound indices that are visible at a place, with their names, the outermost first."""
+INDICES = "ijklrstpquv"
+STEPS = "kjilrstpquv"
+FORWARD = "yzsuvwqrx"
+BACKWARD = "egpqrwzyx"
+"""Letters for what is bound and has no preferred name."""
 
 
-def _default_names() -> Iterator[str]:
-    yield from "ijklrstpquv"
+@dataclass(eq=False)
+class Chain:
+    """A recurrence: what the states of it that occur in a term have in common.
+
+    ``indices`` and ``slots`` are what it depends on and something around it binds; ``told`` are the
+    recurrences that depend on its own index or state.
+    """
+
+    start: Term
+    body: Term
+    loop: Loop
+    indices: frozenset[Index]
+    slots: frozenset[Symbol]
+    told: list[Chain] = field(default_factory=list)
+
+
+Scope = tuple[tuple[Index | Symbol | Chain, str], ...]
+"""What is bound and visible at a place, with its names, the outermost first.
+
+An index and a recurrence have a name, the bound state of a recurrence the text ``y[k]``.
+"""
+
+
+class Chains:
+    """The recurrences of a term, and where each is told: once, as far out as it can be."""
+
+    def __init__(self, root: Term) -> None:
+        self.slots: dict[Term, frozenset[Symbol]] = {}
+        self.told: dict[Term, list[Chain]] = {}
+        self.of: dict[Term, Chain] = {}
+        self._order: dict[Chain, int] = {}
+        self._found: dict[tuple[Term, Term, Loop], Chain] = {}
+        self._free: dict[Term, frozenset[Chain]] = {}
+        order = postorder(root)
+        if any(term.op is ops.STATE or (term.op is ops.SYM and term.attr.role == "state") for term in order):
+            for term in order:
+                self._visit(term)
+        self.outermost = self._listed(self._free.get(root, frozenset()))
+
+    def within(self, term: Term) -> bool:
+        """True when a recurrence, or the bound state of one, occurs in the term."""
+        return term in self.of or term in self.slots or term in self._free or term in self.told
+
+    def _visit(self, term: Term) -> None:
+        if isinstance(term.attr, Symbol) and term.attr.role == "state":
+            self.slots[term] = frozenset((term.attr,))
+            return
+        if not term.args:
+            return
+        if isinstance(term.attr, Loop):
+            self._state(term, term.attr)
+            return
+        self._keep(term, self._union(self.slots, term.args), self._union(self._free, term.args))
+        if isinstance(term.attr, Range):
+            index = term.attr.index
+            free = self._free.get(term, frozenset())
+            inside = frozenset(c for c in free if index in c.indices)
+            if inside:
+                self.told[term] = self._listed(inside)
+                self._free[term] = free - inside
+
+    def _state(self, term: Term, loop: Loop) -> None:
+        start, body = term.args
+        inner, slots = self._free.get(body, frozenset()), self.slots.get(body, frozenset()) - {loop.slot}
+        slots |= self.slots.get(start, frozenset())
+        key = (start, body, loop.moved(loop.first))
+        made = self._found.get(key)
+        if made is None:
+            indices = start.indices | (body.indices - {loop.index}) | loop.first.indices
+            made = Chain(start, body, key[2], indices, slots)
+            made.told = self._listed(c for c in inner if loop.index in c.indices or loop.slot in c.slots)
+            self._found[key] = made
+            self._order[made] = len(self._order)
+        self.of[term] = made
+        free = self._free.get(start, frozenset()) | (inner - set(made.told)) | {made}
+        self._keep(term, slots, free)
+
+    def _keep(self, term: Term, slots: frozenset[Symbol], free: frozenset[Chain]) -> None:
+        if slots:
+            self.slots[term] = slots
+        if free:
+            self._free[term] = free
+
+    def _union(self, table: dict[Term, frozenset[Any]], args: tuple[Term, ...]) -> frozenset[Any]:
+        found: frozenset[Any] = frozenset()
+        for arg in args:
+            more = table.get(arg)
+            if more is not None and more is not found:
+                found = found | more if found else more
+        return found
+
+    def _listed(self, chains: Iterable[Chain]) -> list[Chain]:
+        return sorted(chains, key=self._order.__getitem__)
+
+
+def _endless(letters: str) -> Iterator[str]:
+    yield from letters
     for number in count(1):
-        yield f"i{number}"
+        yield f"{letters[0]}{number}"
 
 
 def free_names(root: Term) -> set[str]:
@@ -317,7 +416,8 @@ def free_names(root: Term) -> set[str]:
     for term in postorder(root):
         attr = term.attr
         if isinstance(attr, Symbol | Unknown):
-            found.add(attr.name)
+            if attr.role != "state":
+                found.add(attr.name)
         elif isinstance(attr, Member):
             found.add(attr.family.name)
         dims.update((term.rows, term.cols, *attr_dims(attr)))
@@ -330,7 +430,9 @@ class Page:
     """One printing of one term: what the functions of a printer may ask for.
 
     ``spell`` turns an ASCII name into the printed one; ``fancy`` asks for signs beyond ASCII;
-    ``indexed`` is the form of an indexed size and ``times`` the product sign of dimensions.
+    ``indexed`` is the form of an indexed size and ``times`` the product sign of dimensions;
+    ``state`` writes a state of a recurrence, ``where`` holds what stands before the first
+    recurrence that is told and between two, and the brackets around all of it.
     """
 
     def __init__(
@@ -342,6 +444,8 @@ class Page:
         fancy: bool = False,
         indexed: str = "{}[{}]",
         times: str = "*",
+        state: Callable[[str, str], str] = "{}[{}]".format,
+        where: tuple[str, str, str, str] = (" where ", "; ", "(", ")"),
     ) -> None:
         self.spell = spell
         self.fancy = fancy
@@ -350,32 +454,135 @@ class Page:
         self.scope: Scope = ()
         self._preferred = tuple(names or ())
         self._taken = free_names(root)
-        self._made: dict[tuple[Term, Scope], Piece] = {}
+        self._state = state
+        self._where = where
+        self._made: dict[tuple[Term | Chain, Scope], Piece] = {}
+        self._inner: dict[tuple[Term | Chain, Scope], Scope] = {}
+        self.chains = Chains(root)
         for index in sorted(root.indices, key=lambda index: index.key, reverse=True):
-            self.scope = self.inside(index)
+            self.scope = (*self.scope, (index, self._choose(index, INDICES)))
+        for slot in sorted(self.chains.slots.get(root, ()), key=lambda slot: slot.stable):
+            self.scope = (*self.scope, (slot, self.spell(self._unused((), FORWARD))))
+        self.scope = self._naming(self.chains.outermost)
 
     def piece(self, term: Term) -> Piece:
         """The piece of a sub-term that stands in the scope of the term being printed."""
-        return self._made[term, visible(term, self.scope)]
+        return self._made[term, self.visible(term, self.scope)]
 
-    def inside(self, index: Index) -> Scope:
-        """The scope inside a binder of ``index``, which gets a name that is free here."""
-        return (*self.scope, (index, self._choose(index)))
+    def visible(self, part: Term | Chain, scope: Scope) -> Scope:
+        """The part of the scope on which the text of a term depends."""
+        if isinstance(part, Chain) or part.height or part in self.chains.slots:
+            return scope
+        return tuple(pair for pair in scope if pair[0] in part.indices) if part.indices else ()
 
-    def _choose(self, index: Index) -> str:
+    # ------------------------------------------------------------ binding
+
+    def inside(self, part: Term | Chain) -> Scope:
+        """The scope in the body of a sum or product that stands here, or of a recurrence that is told here."""
+        key = part, self.scope
+        found = self._inner.get(key)
+        if found is None:
+            found = self._inner[key] = self._within(part)
+        return found
+
+    def _within(self, part: Term | Chain) -> Scope:
+        outside = self.scope
+        try:
+            if isinstance(part, Chain):
+                index, slot = part.loop.index, part.loop.slot
+                self.scope = (*outside, (index, self._choose(index, STEPS)))
+                self.scope = (*self.scope, (slot, self._state_text(part, dim(index))))
+                return self._naming(part.told)
+            self.scope = (*outside, (part.attr.index, self._choose(part.attr.index, INDICES)))
+            return self._naming(self.chains.told.get(part, []))
+        finally:
+            self.scope = outside
+
+    def _choose(self, index: Index, letters: str) -> str:
+        wanted = (name for low, high, name in self._preferred if low is index.lo and high is index.hi)
+        return self._unused(wanted, letters)
+
+    def _unused(self, wanted: Iterable[str], letters: str) -> str:
         taken = {name for _, name in self.scope}
-        preferred = (name for low, high, name in self._preferred if low is index.lo and high is index.hi)
-        return next(name for name in chain(preferred, _default_names()) if not (name in taken or name in self._taken))
+        return next(name for name in chain(wanted, _endless(letters)) if not (name in taken or name in self._taken))
+
+    def _naming(self, chains: Iterable[Chain]) -> Scope:
+        """The scope with names for recurrences."""
+        before = self.scope
+        for one in chains:
+            exact = [name for start, body, name in self._preferred if start is one.start and body is one.body]
+            alike = [name for start, body, name in self._preferred if _alike(start, one.start, body, one.body)]
+            name = self._unused((*exact, *alike), FORWARD if one.loop.step > 0 else BACKWARD)
+            self.scope = (*self.scope, (one, name))
+        made, self.scope = self.scope, before
+        return made
+
+    def _name(self, bound: Index | Symbol | Chain) -> str | None:
+        return next((name for other, name in reversed(self.scope) if other is bound or other == bound), None)
+
+    # ------------------------------------------------------------ what is bound, printed
 
     def body(self, term: Term) -> tuple[str, Piece]:
         """Name of the index and piece of the body of a sum or product."""
-        inner = self.inside(term.attr.index)
-        return self.spell(inner[-1][1]), self._made[term.args[0], visible(term.args[0], inner)]
+        inner = self.inside(term)
+        name = next(name for bound, name in reversed(inner) if bound is term.attr.index)
+        return self.spell(name), self._told_with(term.args[0], self.chains.told.get(term, []), inner)
+
+    def state(self, term: Term) -> str:
+        """A state of a recurrence, ``y[L]``."""
+        return self._state_text(self.chains.of[term], term.attr.at)
+
+    def _state_text(self, one: Chain, at: Dim) -> str:
+        name = self._name(one)
+        assert name is not None
+        return self._state(self.spell(name), self.size(at))
+
+    def symbol(self, symbol: Symbol) -> str:
+        """A variable, or the bound state of a recurrence."""
+        name = self._name(symbol) if symbol.role == "state" else None
+        return self.spell(symbol.name) if name is None else name
+
+    def definition(self, one: Chain) -> Piece:
+        """Start and step of a recurrence: ``y[0] = x; y[k+1] = A*y[k]``."""
+        first = self._state_text(one, one.loop.first)
+        inner = self.inside(one)
+        right = self._told_with(one.body, one.told, inner)
+        outside, self.scope = self.scope, inner
+        after = self._state_text(one, dim(one.loop.index) + one.loop.step)
+        self.scope = outside
+        return Piece((f"{first} = ", signed(self.piece(one.start)), f"{self._where[1]}{after} = ", signed(right)))
+
+    def _told_with(self, term: Term, chains: list[Chain], scope: Scope) -> Piece:
+        """A term in a scope, and the recurrences that are told there, in brackets."""
+        piece = self._made[term, self.visible(term, scope)]
+        return wrapped(self.told(piece, chains, scope), SUM, self._where[2:]) if chains else piece
+
+    def told(self, piece: Piece, chains: list[Chain], scope: Scope) -> Piece:
+        """``e where y[0] = ...; y[k+1] = ...``."""
+        if not chains:
+            return piece
+        told = joined((self._made[one, scope] for one in chains), self._where[1])
+        return Piece((signed(piece), self._where[0], told), WHERE)
+
+    def parts(self, part: Term | Chain) -> list[tuple[Term | Chain, Scope]]:
+        """What has to be printed before a term, or before the definition of a recurrence."""
+        if isinstance(part, Chain):
+            inner = self.inside(part)
+            parts: list[tuple[Term | Chain, Scope]] = [(part.start, self.scope), (part.body, inner)]
+            parts += [(one, inner) for one in part.told]
+        elif isinstance(part.attr, Range):
+            inner = self.inside(part)
+            parts = [(part.args[0], inner), *((one, inner) for one in self.chains.told.get(part, []))]
+        elif part in self.chains.of:
+            return []
+        else:
+            parts = [(arg, self.scope) for arg in part.args]
+        return [(one, self.visible(one, scope)) for one, scope in parts]
 
     def atom(self, atom: Atom) -> str:
         """The printed name of a size or an index."""
         if isinstance(atom, Index):
-            return self.spell(next((name for index, name in reversed(self.scope) if index is atom), str(atom)))
+            return self.spell(next((name for bound, name in reversed(self.scope) if bound is atom), str(atom)))
         if isinstance(atom, SizeAt):
             return self._indexed.format(self.spell(atom.name), self.size(atom.arg))
         return self.spell(str(atom))
@@ -386,11 +593,10 @@ class Page:
         return text.replace(" + ", "+").replace(" - ", "-")
 
 
-def visible(term: Term, scope: Scope) -> Scope:
-    """The part of the scope on which the text of ``term`` depends."""
-    if term.height:
-        return scope
-    return tuple(pair for pair in scope if pair[0] in term.indices) if term.indices else ()
+def _alike(start: object, other_start: Term, body: object, other_body: Term) -> bool:
+    """True when a recurrence may be the one of a hint, up to the names of what is bound around it."""
+    pairs = (start, other_start), (body, other_body)
+    return all(isinstance(a, Term) and (a.op, a.depth, a.weight) == (b.op, b.depth, b.weight) for a, b in pairs)
 
 
 Rule = Callable[[Term, Page], Piece]
@@ -400,17 +606,19 @@ def render(root: Term, rules: Mapping[Op, Rule], default: Rule, page: Page) -> P
     """The piece of the whole term, made bottom-up, each sub-term once in each scope."""
     outermost = page.scope
     made = page._made
-    todo: list[tuple[Term, Scope, bool]] = [(root, visible(root, outermost), False)]
+    todo: list[tuple[Term | Chain, Scope, bool]] = [(root, page.visible(root, outermost), False)]
+    todo += [(one, outermost, False) for one in page.chains.outermost]
     while todo:
-        term, scope, ready = todo.pop()
-        if (term, scope) in made:
+        part, scope, ready = todo.pop()
+        if (part, scope) in made:
             continue
         page.scope = scope
         if ready:
-            made[term, scope] = rules.get(term.op, default)(term, page)
+            made[part, scope] = (
+                page.definition(part) if isinstance(part, Chain) else rules.get(part.op, default)(part, page)
+            )
             continue
-        todo.append((term, scope, True))
-        inner = page.inside(term.attr.index) if isinstance(term.attr, Range) else scope
-        todo.extend((arg, visible(arg, inner), False) for arg in term.args)
+        todo.append((part, scope, True))
+        todo.extend((one, inner, False) for one, inner in page.parts(part))
     page.scope = outermost
-    return signed(page.piece(root))
+    return signed(page.told(page.piece(root), page.chains.outermost, outermost))

@@ -9,7 +9,7 @@ from ..terms import build
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder, replace
-from .layout import free_names
+from .layout import Chain, Chains, free_names
 
 LONG = 80
 """Terms that take fewer nodes than this when written out are printed whole."""
@@ -28,7 +28,7 @@ class Named(NamedTuple):
 def with_names(terms: Sequence[Term]) -> Named:
     """Name the parts that are used more than once, where one of the terms is long.
 
-    A part is used by its value only: one with a bound index in it stays in its place.
+    A part is used by its value only: one with a bound index or a recurrence in it stays in its place.
     """
     if all(term.weight < LONG for term in terms):
         return Named(list(terms), [])
@@ -56,12 +56,20 @@ def _shared(terms: Iterable[Term]) -> list[Term]:
     for root in dict.fromkeys(terms):
         uses: dict[Term, int] = {}
         order = postorder(root)
+        chains = Chains(root)
+        told: set[Chain] = set()
         for node in order:
+            one = chains.of.get(node)
+            if one in told:
+                continue  # a recurrence is told once, whatever the number of its states
+            if one is not None:
+                told.add(one)
             for arg in node.args:
                 uses[arg] = uses.get(arg, 0) + 1
         for node in order:
             if uses.get(node, 0) > 1 and node.weight >= LARGE and not node.indices and not node.has_diff:
-                found[node] = None
+                if not chains.within(node):
+                    found[node] = None
     return sorted(found, key=lambda t: (t.depth, t.key)) if found else []
 
 

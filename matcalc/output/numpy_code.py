@@ -5,8 +5,11 @@ known from its shape.  Shared parts are computed once, in the outermost place at
 they need is known; sums and products over an index are loops; a product with an indicator is
 computed only where the indicator is 1.
 
+All states of a recurrence are one node, its track, whatever states of it are looked up: one loop,
+which keeps the last state only, or all of them in a dict by their index when several are needed.
+
 Nothing here is recursive in the depth of the term.  From the users to the used, each node gets
-its scope (:func:`_plan`); from the used to the users, its expression (:class:`_Writer`); then the
+its scope (:class:`_Plan`); from the used to the users, its expression (:class:`_Writer`); then the
 head of the function reads off the arrays the sizes that the body asked for (:class:`_Head`).
 """
 
@@ -18,21 +21,36 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from hashlib import blake2b
 from inspect import Parameter, Signature
 from itertools import pairwise
 from math import lcm
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import MatcalcError
 from ..terms import ops
-from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative
+from ..terms.build import indicator, member, sym, with_args
+from ..terms.dims import (
+    ONE,
+    UNBOUNDED,
+    Atom,
+    Dim,
+    Index,
+    Name,
+    SizeAt,
+    dim,
+    format_dim,
+    known_nonnegative,
+    substitute,
+)
 from ..terms.ops import Op
-from ..terms.symbols import Family, Member, Symbol, Unknown
-from ..terms.term import Term
-from ..terms.walk import attr_dims, postorder
+from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
+from ..terms.term import Term, make
+from ..terms.walk import attr_dims, postorder, replace, substitute_indices
 
 FORMS = ("array", "matrix2d")
+ENDLESS = UNBOUNDED.atom
 LONG = 72
 """An expression longer than this gets a name of its own."""
 LARGE = 300
@@ -56,10 +74,11 @@ def to_numpy(
     if form not in FORMS:
         raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
     roots = {"": term} if isinstance(term, Term) else dict(term)
-    terms = postorder(*roots.values())
-    _refuse(roots.values(), terms)
+    graph = _Graph(list(roots.values()))
+    _refuse(graph)
+    terms = graph.leaving_out_slots()
     names = _Names(terms, inputs or ())
-    writer = _Writer(names, terms, _plan(list(roots.values()), terms))
+    writer = _Writer(names, graph, _Plan(graph).nodes)
     results = {key: _returned(writer.root(root), root, form) for key, root in roots.items()}
     head = _Head(names, writer, terms, inputs or ())
     lines = [*head.lines(), *writer.lines]
@@ -70,11 +89,11 @@ def to_numpy(
     return _module(_identifier(name), lines, roots, head, writer)
 
 
-def _refuse(roots: Iterable[Term], terms: Iterable[Term]) -> None:
-    for root in roots:
-        if root.indices:
-            raise MatcalcError("an index occurs outside its sum or product")
-    for term in terms:
+def _refuse(graph: _Graph) -> None:
+    for root in graph.roots:
+        if graph.free(root):
+            raise MatcalcError("an index occurs outside its sum, product or recurrence")
+    for term in graph.terms:
         if term.op is ops.DIFF:
             raise MatcalcError("a differential has no value of its own: there is no code for d(...)")
         if term.op not in _CODE:
@@ -140,6 +159,7 @@ class _Names:
             self.of[unknown] = self.fresh(prefix + _identifier(unknown.name))
         dims = {d for t in terms for d in (t.rows, t.cols, *attr_dims(t.attr))}
         atoms = {a for d in (*dims, *(d for s in sources for d in _dims_of(s))) for a in d.atoms()}
+        atoms.discard(ENDLESS)
         for name in sorted({a.name for a in atoms if isinstance(a, Name)}):
             self.of[Name(name)] = self.fresh(_identifier(name))
         for name in sorted({a.name for a in atoms if isinstance(a, SizeAt)}):
@@ -167,9 +187,16 @@ class _Names:
             self.count += 1
         return self.fresh(f"{stem}{self.count}")
 
-    def loop_variable(self, used: set[str]) -> str:
+    def stem(self, letters: str, ending: str) -> str:
+        """The first of these letters that is free together with what ends in it."""
+        stems = (f"{letter}{suffix}" for suffix in ("", *range(1000)) for letter in letters)
+        found = next(v for v in stems if v not in self.taken and v + ending not in self.taken)
+        self.taken |= {found, found + ending}
+        return found
+
+    def loop_variable(self, used: set[str], order: str = "ijklpqrs") -> str:
         """The first of i, j, k, … that is neither taken nor in ``used``."""
-        letters = (f"{letter}{suffix}" for suffix in ("", *range(1000)) for letter in "ijklpqrs")
+        letters = (f"{letter}{suffix}" for suffix in ("", *range(1000)) for letter in order)
         return next(v for v in letters if v not in self.taken and v not in used)
 
 
@@ -250,7 +277,20 @@ def _as_2d(code: _Code, kind: str) -> str:
     return f"{code.at(ATOM)}{'[:, None]' if kind == COLUMN else '[None, :]'}"
 
 
-_ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC})
+_ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.STATE})
+
+
+def _converted(code: _Code, kind: str, wanted: str) -> _Code:
+    """The same entries as an array of another kind."""
+    if kind == wanted or {kind, wanted} == {COLUMN, ROW}:
+        return code
+    if wanted == MATRIX:
+        return _Code(_as_2d(code, kind))
+    if kind == SCALAR:
+        return _call("np.array", f"[{code.text}]")
+    if kind == MATRIX:
+        return _Code(code.at(ATOM) + {COLUMN: "[:, 0]", ROW: "[0]", SCALAR: "[0, 0]"}[wanted])
+    return _Code(f"{code.at(ATOM)}[0]")
 
 
 def _returned(code: _Code, root: Term, form: str) -> str:
@@ -261,6 +301,161 @@ def _returned(code: _Code, root: Term, form: str) -> str:
     return f"np.array({text})" if root.op in _ALIASING else text
 
 
+# ---------------------------------------------------------------- what is computed of what
+
+
+class _Lookup(NamedTuple):
+    """The state of a track at an index, or a ``part`` of the step from there, which is kept."""
+
+    track: Term
+    part: Term | None
+    at: Dim
+
+
+def _is_track(term: Term) -> bool:
+    """True for the node that stands for all states of a recurrence: no term is a state at its start."""
+    return term.op is ops.STATE and term.attr.at is term.attr.first
+
+
+def _track(term: Term) -> Term:
+    """The track of a state."""
+    start = term.args[0]
+    return make(ops.STATE, term.args, term.attr.moved(term.attr.first), start.rows, start.cols)
+
+
+_CHEAP = frozenset({ops.ADD, ops.TIMES, ops.SCALE, ops.HAD, ops.TRANSPOSE, ops.VEC, ops.UNVEC})
+_MANY_PARTS = 64
+"""Of the step of a recurrence at most so many parts are looked for elsewhere."""
+
+
+class _Graph:
+    """What is computed of what: as the terms say it, but states of a recurrence are taken from their track.
+
+    So is what the step of a track computes on its way and others need at that index as well.
+    ``terms`` are all terms as they are, ``order`` the nodes of the graph, the used before the users.
+    """
+
+    def __init__(self, roots: Sequence[Term]) -> None:
+        self.roots = roots
+        self.terms = postorder(*roots)
+        self.facts = _facts(roots)
+        states = [t for t in self.terms if t.op is ops.STATE]
+        self.slots = {t.attr.slot for t in states}
+        self._free_slots = _free_slots(self.terms, self.slots) if states else {}
+        self.lookups = {t: _Lookup(_track(t), None, t.attr.at) for t in states}
+        self._free_slots.update({self.lookups[t].track: self._free_slots.get(t, frozenset()) for t in states})
+        self._keep_parts(states)
+        self.order = self._ordered()
+
+    def operands(self, term: Term) -> tuple[Term, ...]:
+        """The nodes of which the value of a node is computed."""
+        lookup = self.lookups.get(term)
+        return term.args if lookup is None else (lookup.track,)
+
+    def free(self, term: Term) -> frozenset[Index | Symbol]:
+        """The indices and previous states that are bound outside the term."""
+        return term.indices | self._free_slots.get(term, frozenset())
+
+    def known(self, d: Dim) -> bool:
+        """True when ``d >= 0`` follows from the ranges of indices, or from what the function needs anyway."""
+        return known_nonnegative(d) or any(known_nonnegative(d - fact) for fact in self.facts)
+
+    def leaving_out_slots(self) -> list[Term]:
+        """All terms but the previous states of recurrences."""
+        return [t for t in self.terms if t.attr not in self.slots] if self.slots else self.terms
+
+    def _ordered(self) -> list[Term]:
+        seen: set[Term] = set()
+        order: list[Term] = []
+        for root in self.roots:
+            stack = [(root, iter(self.operands(root)))] if root not in seen else []
+            seen.add(root)
+            while stack:
+                term, operands = stack[-1]
+                following = next((t for t in operands if t not in seen), None)
+                if following is None:
+                    order.append(term)
+                    stack.pop()
+                else:
+                    seen.add(following)
+                    stack.append((following, iter(self.operands(following))))
+        return order
+
+    def _keep_parts(self, states: Sequence[Term]) -> None:
+        """Find the terms that a track computes on its way, at an index at which a state is looked up."""
+        everything = set(self.terms)
+        for state in states:
+            loop: Loop = state.attr
+            track, following = self.lookups[state].track, loop.at + loop.step
+            for part in self._parts(state.args[1], loop.slot):
+                instance = replace(part, {sym(loop.slot): state}, {loop.index: loop.at})
+                if instance in everything and instance not in self.lookups:
+                    if part is state.args[1]:
+                        self.lookups[instance] = _Lookup(track, None, following)
+                    else:
+                        self.lookups[instance] = _Lookup(track, part, loop.at)
+
+    def _parts(self, body: Term, slot: Symbol) -> list[Term]:
+        """The parts of a step that are computed in any case and not at once, the large ones first."""
+        found: list[Term] = []
+        todo, seen = [body], {body}
+        while todo and len(found) < _MANY_PARTS:
+            term = todo.pop()
+            if slot not in self._free_slots.get(term, ()) or term.op.binder or _guarded(term)[0]:
+                continue
+            if _is_costly(term):
+                found.append(term)
+            todo += [t for t in term.args if t not in seen]
+            seen.update(term.args)
+        return found
+
+
+def _is_costly(part: Term) -> bool:
+    """True for a part of a step that is worth keeping: it computes something, states looked up aside."""
+    stack = [part]
+    while stack:
+        term = stack.pop()
+        if term.op is not ops.STATE:
+            if term.args and term.op not in _CHEAP:
+                return True
+            stack += term.args
+    return False
+
+
+def _free_slots(terms: Iterable[Term], slots: set[Symbol]) -> dict[Term, frozenset[Symbol]]:
+    found: dict[Term, frozenset[Symbol]] = {}
+    for term in terms:
+        if term.op is ops.SYM:
+            if term.attr in slots:
+                found[term] = frozenset((term.attr,))
+            continue
+        inside = [found[arg] for arg in term.args if arg in found]
+        if term.op is ops.STATE:
+            start, body = (found.get(arg, frozenset()) for arg in term.args)
+            inside = [start, body - {term.attr.slot}]
+        if any(inside):
+            found[term] = frozenset().union(*inside)
+    return found
+
+
+def _facts(roots: Iterable[Term]) -> list[Dim]:
+    """What is >= 0 because the function looks it up in any case."""
+    found: dict[Dim, None] = {}
+    stack = list(roots)
+    seen = set(stack)
+    while stack:
+        term = stack.pop()
+        if isinstance(term.attr, Loop):
+            found[(term.attr.at - term.attr.first) * term.attr.step] = None
+        elif term.op is ops.MEMBER:
+            index = term.attr.family.index
+            found.update({term.attr.at - index.lo: None, index.hi - term.attr.at: None})
+        args = () if _guarded(term)[0] else term.args[:-1] if term.op.binder else term.args
+        stack += [arg for arg in args if arg not in seen]
+        seen.update(args)
+    return [d for d in found if d.terms and d.constant is None]
+
+
 # ---------------------------------------------------------------- scopes
 
 
@@ -268,30 +463,89 @@ Key = tuple[Term, "_Scope"]
 """A node together with the loop that gives its indices their values."""
 
 
+@dataclass(frozen=True)
+class _Extreme:
+    """The largest or the smallest of some integers."""
+
+    largest: bool
+    parts: tuple[_Bound, ...]
+
+
+_Bound = Dim | _Extreme
+
+
+@dataclass(eq=False)
+class _Run:
+    """How the states of a track are computed: up to ``reach``, and what is kept.
+
+    The loop runs to ``last``; where that is not one step before ``reach``, because a part of the
+    step from there is kept, ``rest`` is the block of all that only the next state needs.  ``name``
+    is a variable that holds the last state, or a dict of all of them; ``stores`` the dicts of the
+    parts that are kept.  ``needed`` are the conditions, one of which holds where the states are
+    used: each some loops and indicators.
+    """
+
+    track: Term
+    reach: _Bound
+    last: _Bound
+    only_last: bool
+    parts: list[Term]
+    rest: _Scope | None = None
+    needed: list[list[_Scope]] = field(default_factory=list)
+    name: str = ""
+    stores: dict[Term, str] = field(default_factory=dict)
+
+    @property
+    def loop(self) -> Loop:
+        """How the states follow one another."""
+        found: Loop = self.track.attr
+        return found
+
+
 @dataclass(eq=False)
 class _Scope:
     """A block of the function: its top, the body of a loop, or what is done under a condition.
 
-    ``result`` is what the body of a sum adds up.
+    A loop binds an index, which runs between ``low`` and ``high``, and that of a recurrence a
+    previous state; ``result`` is what the body of a sum adds up.
     """
 
     parent: _Scope | None = None
     index: Index | None = None
+    slot: Symbol | None = None
+    low: _Bound = ONE
+    high: _Bound = ONE
+    guards: Sequence[Term] = ()
+    run: _Run | None = None
     variable: str = ""
     depth: int = 0
     lines: list[str] = field(default_factory=list)
     result: Key | None = None
 
-    def binding(self, indices: frozenset[Index]) -> _Scope:
-        """The innermost loop around here over one of these indices; else the top."""
+    def binding(self, names: frozenset[Index | Symbol]) -> _Scope:
+        """The innermost loop around here that binds one of these; else the top."""
         scope = self
-        while scope.parent is not None and scope.index not in indices:
+        while scope.parent is not None and scope.index not in names and scope.slot not in names:
             scope = scope.parent
         return scope
 
-    def inside(self, index: Index | None = None) -> _Scope:
+    def inside(self, guards: Sequence[Term] = ()) -> _Scope:
         """A new block inside this one."""
-        return _Scope(self, index, depth=self.depth + 1)
+        return _Scope(self, guards=guards, depth=self.depth + 1)
+
+    def looped(self, index: Index, low: _Bound, high: _Bound, run: _Run | None = None) -> _Scope:
+        """The body of a loop inside this block."""
+        slot = run.loop.slot if run else None
+        return _Scope(self, index, slot, low, high, run=run, depth=self.depth + 1)
+
+    def up_to(self, outer: _Scope) -> list[_Scope]:
+        """This block and those around it inside ``outer``, from the inside."""
+        found: list[_Scope] = []
+        scope = self
+        while scope is not outer and scope.parent is not None:
+            found.append(scope)
+            scope = scope.parent
+        return found
 
 
 @dataclass(eq=False)
@@ -312,27 +566,167 @@ class _Node:
         return self.term, self.binding
 
 
-def _plan(roots: Sequence[Term], terms: Sequence[Term]) -> list[_Node]:
+class _Plan:
     """The nodes in the order in which they can be computed; the scope at the top is the first's."""
-    top = _Scope()
-    trusted = _trusted(terms)
-    uses: dict[Term, dict[_Scope, list[_Scope]]] = {}
-    for root in roots:
-        uses.setdefault(root, {}).setdefault(top, []).append(top)
-    nodes: list[_Node] = []
-    for term in reversed(terms):
-        for binding, users in uses.get(term, {}).items():
-            home = _home(users, binding, term in trusted)
-            guards, operands = _guarded(term)
-            inner = home.inside(term.attr.index) if term.op.binder else home.inside() if guards else home
-            args = [(arg, inner.binding(arg.indices)) for arg in operands]
-            for arg, loop in args:
-                uses.setdefault(arg, {}).setdefault(loop, []).append(inner)
-            if term.op is ops.SUM:
-                inner.result = args[0]
-            nodes.append(_Node(term, binding, home, inner, args, guards, users))
-    nodes.reverse()
-    return nodes
+
+    def __init__(self, graph: _Graph) -> None:
+        self.graph = graph
+        self.trusted = _trusted(graph)
+        self.uses: dict[Term, dict[_Scope, list[_Scope]]] = {}
+        self.demands: dict[Key, list[tuple[_Lookup, _Scope]]] = {}
+        self.nodes: list[_Node] = []
+        top = _Scope()
+        for root in graph.roots:
+            self._use(root, top, top)
+        for term in reversed(graph.order):
+            for binding, users in self.uses.get(term, {}).items():
+                self.nodes.append(self._node(term, binding, users))
+        self.nodes.reverse()
+
+    def _use(self, term: Term, binding: _Scope, user: _Scope) -> Key:
+        self.uses.setdefault(term, {}).setdefault(binding, []).append(user)
+        return term, binding
+
+    def _used_in(self, term: Term, user: _Scope) -> Key:
+        return self._use(term, user.binding(self.graph.free(term)), user)
+
+    def _node(self, term: Term, binding: _Scope, users: list[_Scope]) -> _Node:
+        if _is_track(term):
+            return self._track(term, binding, users)
+        home = _home(users, binding, term in self.trusted)
+        lookup = self.graph.lookups.get(term)
+        if lookup is not None:
+            key = self._used_in(lookup.track, home)
+            self.demands.setdefault(key, []).append((lookup, home))
+            return _Node(term, binding, home, home, [key], [], users)
+        guards, operands = _guarded(term)
+        inner = home.inside(guards) if guards else home
+        if isinstance(term.attr, Range):
+            index, step = term.attr
+            low, high = (index.lo, index.hi) if step > 0 else (index.hi, index.lo)
+            inner = home.looped(index, low, high)
+        args = [self._used_in(arg, inner) for arg in operands]
+        if term.op is ops.SUM:
+            inner.result = args[0]
+        return _Node(term, binding, home, inner, args, guards, users)
+
+    def _track(self, term: Term, binding: _Scope, users: list[_Scope]) -> _Node:
+        """The loop of a recurrence, outside of all loops that do not matter to it."""
+        start, body = term.args
+        loop: Loop = term.attr
+        home = _home(users, binding, True)
+        demands = self.demands[term, binding]
+        up = loop.step > 0
+        reach = self._extreme(up, [self._outward(k.at, user, home, up) for k, user in demands])
+        parts = [self._outward(k.at, user, home, up) for k, user in demands if k.part is not None]
+        last = self._extreme(up, [_shifted(reach, -loop.step), *parts])
+        run = _Run(term, reach, last, _is_last(demands, home, reach), _distinct_parts(demands))
+        if start not in self.trusted:
+            run.needed = self._conditions(users, home)
+        block = home.inside() if run.needed else home
+        inner = block.looped(loop.index, *((loop.first, last) if up else (last, loop.first)), run)
+        args = [self._used_in(start, block)]
+        if last != _shifted(reach, -loop.step):
+            guard = [indicator("<" if up else ">", loop.index, reach)] if isinstance(reach, Dim) else []
+            run.rest = inner.inside(guard)
+        args.append(self._used_in(body, run.rest or inner))
+        args += [self._used_in(part, inner) for part in run.parts]
+        return _Node(term, binding, block, inner, args, [], users)
+
+    def _conditions(self, users: Sequence[_Scope], home: _Scope) -> list[list[_Scope]]:
+        """What holds where the users are, each some loops and indicators; nothing when one is always reached."""
+        found: dict[tuple[_Scope, ...], None] = {}
+        for user in users:
+            blocks = user.up_to(home)
+            inner = {scope.index for scope in blocks}
+            kept = [b for b in reversed(blocks) if self._may_skip(b) and not _indices_around(b) & inner]
+            found[tuple(kept)] = None
+        return [] if () in found else [list(blocks) for blocks in found]
+
+    def _may_skip(self, scope: _Scope) -> bool:
+        """True when a block may be empty."""
+        if isinstance(scope.low, Dim) and isinstance(scope.high, Dim) and scope.index is not None:
+            return not self.graph.known(scope.high - scope.low)
+        return scope.index is not None or bool(scope.guards)
+
+    def _outward(self, at: _Bound, user: _Scope, home: _Scope, upper: bool) -> _Bound:
+        """The largest (or smallest) value that ``at`` has in a block, as it is known in a block around."""
+        for scope in user.up_to(home):
+            for guard in scope.guards:
+                at = self._mapped(at, partial(self._within, guard, upper))
+            if scope.index is not None:
+                at = self._mapped(at, partial(self._over, scope, upper))
+        return at
+
+    def _mapped(self, bound: _Bound, change: Callable[[Dim], _Bound]) -> _Bound:
+        if isinstance(bound, Dim):
+            return change(bound)
+        return self._extreme(bound.largest, [self._mapped(part, change) for part in bound.parts])
+
+    def _over(self, scope: _Scope, upper: bool, d: Dim) -> _Bound:
+        """The largest (or smallest) value of ``d`` while the index of the loop runs."""
+        index = scope.index
+        assert index is not None
+        if index not in d.indices:
+            return d
+        signs = {coefficient > 0 for monomial, coefficient in d.terms if index in dict(monomial)}
+        ends = [scope.high if sign == upper else scope.low for sign in sorted(signs)] or [scope.low, scope.high]
+        return self._extreme(upper, [self._mapped(end, lambda e: substitute(d, {index: e})) for end in ends])
+
+    def _within(self, guard: Term, upper: bool, d: Dim) -> _Bound:
+        """``d``, or the end that an indicator sets to it."""
+        ends = [d + slack if upper else d - slack for slack in _slacks(*guard.attr)]
+        return self._extreme(not upper, [d, *(end for end in ends if not d.atoms() <= end.atoms())])
+
+    def _extreme(self, largest: bool, bounds: Iterable[_Bound]) -> _Bound:
+        parts: list[_Bound] = []
+        for bound in bounds:
+            parts += bound.parts if isinstance(bound, _Extreme) and bound.largest == largest else (bound,)
+        kept: list[_Bound] = []
+        for part in dict.fromkeys(parts):
+            if not any(self._beyond(other, part, largest) for other in kept):
+                kept = [other for other in kept if not self._beyond(part, other, largest)] + [part]
+        return kept[0] if len(kept) == 1 else _Extreme(largest, tuple(kept))
+
+    def _beyond(self, a: _Bound, b: _Bound, largest: bool) -> bool:
+        """True when ``b`` does not matter beside ``a``."""
+        if isinstance(a, Dim) and isinstance(b, _Extreme):
+            return any(self._beyond(a, part, largest) for part in b.parts)
+        if not (isinstance(a, Dim) and isinstance(b, Dim)):
+            return False
+        return self.graph.known(a - b if largest else b - a)
+
+
+def _is_last(demands: Iterable[tuple[_Lookup, _Scope]], home: _Scope, reach: _Bound) -> bool:
+    """True when no state is looked up but the last one, the same in all loops around."""
+    states = [(k.at, user) for k, user in demands if k.part is None]
+    return all(at is reach and not at.indices & {s.index for s in user.up_to(home)} for at, user in states)
+
+
+def _distinct_parts(demands: Iterable[tuple[_Lookup, _Scope]]) -> list[Term]:
+    return list(dict.fromkeys(k.part for k, _ in demands if k.part is not None))
+
+
+def _slacks(relation: str, left: Dim, right: Dim) -> list[Dim]:
+    """What is >= 0 where the relation holds."""
+    below = {"<=": [right - left], "<": [right - left - 1], ">=": [left - right], ">": [left - right - 1]}
+    return [left - right, right - left] if relation == "=" else below.get(relation, [])
+
+
+def _shifted(bound: _Bound, by: int) -> _Bound:
+    if isinstance(bound, Dim):
+        return bound + by
+    return _Extreme(bound.largest, tuple(_shifted(part, by) for part in bound.parts))
+
+
+def _leaves(bound: _Bound) -> list[Dim]:
+    return [bound] if isinstance(bound, Dim) else [leaf for part in bound.parts for leaf in _leaves(part)]
+
+
+def _indices_around(scope: _Scope) -> frozenset[Index]:
+    """The indices on which it depends whether a block is empty."""
+    ends = [*_leaves(scope.low), *_leaves(scope.high)]
+    return frozenset().union(*(d.indices for d in ends), *(guard.indices for guard in scope.guards))
 
 
 def _home(users: Sequence[_Scope], binding: _Scope, movable: bool) -> _Scope:
@@ -373,14 +767,37 @@ def _guarded(term: Term) -> tuple[list[Term], Sequence[Term]]:
     return (guards, others) if guards and worthwhile else ([], term.args)
 
 
-def _trusted(terms: Sequence[Term]) -> set[Term]:
+def _trusted(graph: _Graph) -> set[Term]:
     """The terms that are safe to compute where a loop around them may be empty."""
-    names = {a for t in terms for d in (t.rows, t.cols) for a in d.atoms() if isinstance(a, Name)}
+    sizes = {d for t in graph.terms for d in (t.rows, t.cols)}
+    names = {a for d in sizes for monomial, _ in d.terms for a, _power in monomial if isinstance(a, Name)}
     safe: set[Term] = set()
-    for term in terms:
-        if all(a in safe for a in term.args) and all(_in_range(*r, names) for r in _places(term)):
+    for term in graph.order:
+        lookup = graph.lookups.get(term)
+        if lookup is not None:
+            if lookup.track.args[0] in safe and _safe_steps(lookup, names):
+                safe.add(term)
+        elif _is_track(term) or not all(a in safe for a in term.args):
+            continue
+        elif all(_in_range(*r, names) for r in _places(term)):
             safe.add(term)
     return safe
+
+
+def _safe_steps(lookup: _Lookup, names: set[Name]) -> bool:
+    """True when a state and the steps to it look up nothing that may not exist."""
+    loop: Loop = lookup.track.attr
+    if not known_nonnegative((lookup.at - loop.first) * loop.step, names):
+        return False
+    index = loop.index
+    last = lookup.at if lookup.part is not None else lookup.at - loop.step
+    running: dict[Atom, Dim] = {index: dim(Index(index.level, loop.first, last, index.step))}
+    for term in postorder(lookup.track.args[1]):
+        for place in _places(term):
+            at, lo, hi = (substitute(d, running) for d in place)
+            if not _in_range(at, lo, hi, names):
+                return False
+    return True
 
 
 def _places(term: Term) -> list[tuple[Dim, Dim, Dim]]:
@@ -395,7 +812,7 @@ def _places(term: Term) -> list[tuple[Dim, Dim, Dim]]:
 
 
 def _in_range(at: Dim, lo: Dim, hi: Dim, sizes: set[Name]) -> bool:
-    if isinstance(at.atom, Name):
+    if isinstance(at.atom, Name) and at.atom not in {*lo.atoms(), *hi.atoms()}:
         return True
     return known_nonnegative(at - lo, sizes) and known_nonnegative(hi - at, sizes)
 
@@ -417,16 +834,21 @@ def _is_trivial(term: Term) -> bool:
 class _Writer:
     """Writes the planned nodes; remembers which sizes, helpers and modules the text needs."""
 
-    def __init__(self, names: _Names, terms: Sequence[Term], nodes: list[_Node]) -> None:
-        self.names = names
-        self.printable = _printable(terms)
+    def __init__(self, names: _Names, graph: _Graph, nodes: list[_Node]) -> None:
+        self.names, self.graph = names, graph
+        self.stems: dict[Term, str] = {}
+        self.shown: dict[tuple[tuple[str, str], ...], dict[Term, Term]] = {}
+        self.printable = _printable(graph)
         self.needed: set[Name] = set()
         self.indexed: set[str] = set()
         self.helpers: set[str] = set()
         self.values: dict[Key, _Code] = {}
         self.waiting: dict[Key, tuple[_Node, _Code]] = {}
         self.top = next(n.home for n in nodes if n.home.parent is None)
+        self.runs = {node.key: node.inner.run for node in nodes if _is_track(node.term) and node.inner.run}
+        self._name_tracks()
         self._name_loops(nodes)
+        self.where = [self._equations(node) for node in nodes if node.key in self.runs]
         for node in nodes:
             self._write(node)
 
@@ -435,24 +857,91 @@ class _Writer:
         """The lines of the body, the return left out."""
         return self.top.lines
 
-    def comment(self, term: Term) -> str:
+    def comment(self, term: Term, scope: _Scope) -> str:
         """The formula of a term, to stand behind its line."""
-        return f"  # {_formula(term, 60)}" if term in self.printable else ""
+        return f"  # {_shortened(self.formula(term, scope), 60)}" if term in self.printable else ""
+
+    def formula(self, term: Term, scope: _Scope) -> str:
+        """The formula of a term, with states of recurrences as members, indices as they are called in a block."""
+        shown = self._with_members(term, scope) if self.runs else term
+        variables: dict[Atom, Dim] = {i: dim(scope.binding(frozenset((i,))).variable) for i in shown.indices}
+        return _formula(substitute_indices(shown, variables) if variables else shown)
+
+    def _with_members(self, root: Term, scope: _Scope) -> Term:
+        """The term with members of families in place of states."""
+        runs = {n: scope.binding(frozenset((n,))).run for n in self.graph.free(root) if isinstance(n, Symbol)}
+        states = {
+            sym(slot): member(self._family(run.track), run.loop.index) for slot, run in runs.items() if run is not None
+        }
+        made = self.shown.setdefault(
+            tuple(sorted((s.attr.stable, m.attr.family.stable) for s, m in states.items())), states
+        )
+        stack = [root]
+        while stack:
+            term = stack[-1]
+            waiting = [] if term in made or term.op is ops.STATE else [a for a in term.args if a not in made]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if term.op is ops.STATE:
+                made[term] = member(self._family(_track(term)), term.attr.at)
+            elif term not in made:
+                args = tuple(made[arg] for arg in term.args)
+                made[term] = term if args == term.args else with_args(term, args)
+        return made[root]
+
+    def _family(self, track: Term) -> Family:
+        loop: Loop = track.attr
+        return Family(self.stems.get(track, "s"), loop.index, loop.slot.rows, loop.slot.cols)
+
+    def _equations(self, node: _Node) -> str:
+        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``."""
+        start, body = node.term.args
+        loop: Loop = node.term.attr
+        stem, variable = self.stems[node.term], node.inner.variable
+        first = format_dim(loop.first, self._variables(loop.first, node.home)).replace(" ", "")
+        texts = [
+            _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
+            for term, scope in ((start, node.home), (body, node.inner))
+        ]
+        return f"{stem}[{first}] = {texts[0]}; {stem}[{variable}{'+' if loop.step > 0 else '-'}1] = {texts[1]}"
+
+    def _variables(self, d: Dim, scope: _Scope) -> dict[Atom, str]:
+        return {index: scope.binding(frozenset((index,))).variable for index in d.indices}
 
     def root(self, term: Term) -> _Code:
         """The expression of a root."""
         return self.values[term, self.top]
 
+    def _name_tracks(self) -> None:
+        """Letters for the recurrences, y and e for the first that runs up and the first that runs down."""
+        for (track, _), run in self.runs.items():
+            loop = run.loop
+            if track not in self.stems:
+                self.stems[track] = self.names.stem("yzsuv" if loop.step > 0 else "egdqr", "_states")
+            stem = self.stems[track]
+            run.name = stem if run.only_last else f"{stem}_states"
+            run.stores = {part: self.names.stem("abcw", "_states") + "_states" for part in run.parts}
+
     def _name_loops(self, nodes: Sequence[_Node]) -> None:
-        for node in sorted((n for n in nodes if n.term.op.binder), key=lambda n: n.inner.depth):
+        loops = [n for n in nodes if n.inner is not n.home and n.inner.index is not None]
+        for node in sorted(loops, key=lambda n: n.inner.depth):
             used = set()
             scope: _Scope | None = node.home
             while scope is not None:
                 used.add(scope.variable)
                 scope = scope.parent
-            node.inner.variable = self.names.loop_variable(used)
+            node.inner.variable = self.names.loop_variable(used, "klpqrsij" if node.inner.run else "ijklpqrs")
 
     def _write(self, node: _Node) -> None:
+        if node.key in self.runs:
+            self._recurrence(node, self.runs[node.key])
+            return
+        lookup = self.graph.lookups.get(node.term)
+        if lookup is not None:
+            self.values[node.key] = self._looked_up(node, lookup)
+            return
         if node.term.op.binder:
             self._loop(node)
             return
@@ -461,7 +950,79 @@ class _Writer:
             self._under_condition(node, _product(args))
             return
         code = _CODE[node.term.op](self, node, args)
+        if node.home.run and node.term in node.home.run.stores:
+            self.values[node.key] = self._kept(node, node.home.run, code)
+            return
         self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
+
+    def _kept(self, node: _Node, run: _Run, code: _Code) -> _Code:
+        kept = f"{run.stores[node.term]}[{node.home.variable}]"
+        node.home.lines.append(f"{kept} = {code.text}{self.comment(node.term, node.home)}")
+        return _Code(kept)
+
+    def _looked_up(self, node: _Node, lookup: _Lookup) -> _Code:
+        run = self.runs[node.args[0]]
+        if run.only_last:
+            code = _Code(run.name)
+        else:
+            name = run.name if lookup.part is None else run.stores[lookup.part]
+            code = _Code(f"{name}[{self.dim(lookup.at, node.home).text}]")
+        return code if lookup.part is not None else _converted(code, _kind_of(run.loop.slot), _kind(node.term))
+
+    def _recurrence(self, node: _Node, run: _Run) -> None:
+        """The loop of a recurrence; the states are kept in the form that the previous state has."""
+        loop, inner, name = run.loop, node.inner, run.name
+        start, body = (self._as_state(term, key, run) for term, key in zip(node.term.args, node.args, strict=False))
+        following = f"{name}[{self.dim(dim(loop.index) + loop.step, inner).text}]"
+        lines = node.home.lines
+        lines += [f"{store} = {{}}" for store in run.stores.values()]
+        if run.only_last:
+            lines.append(f"{name} = {start}")
+        else:
+            lines.append(f"{name} = {{{self.dim(loop.first, node.home).text}: {start}}}")
+        first, stop = self.dim(loop.first, node.home).text, self.bound(_shifted(run.last, loop.step), node.home)
+        ends = stop if loop.step > 0 and first == "0" else f"{first}, {stop}" + (", -1" if loop.step < 0 else "")
+        lines[-1] += self._step_comment(node)
+        lines.append(f"for {inner.variable} in range({ends}):")
+        update = [f"{name if run.only_last else following} = {body}"]
+        if run.rest is not None:
+            condition = f"{inner.variable} {'<' if loop.step > 0 else '>'} {self.bound(run.reach, node.home)}"
+            update = [f"if {condition}:", *("    " + line for line in [*run.rest.lines, *update])]
+        lines += ["    " + line for line in [*inner.lines, *update]]
+        if run.needed and node.home.parent is not None:
+            outside = node.home.parent
+            conditions = [" and ".join(self._reached(b, outside) for b in blocks) for blocks in run.needed]
+            joined = conditions[0] if len(conditions) == 1 else " or ".join(dict.fromkeys(conditions))
+            outside.lines += [f"if {joined}:", *("    " + line for line in lines)]
+
+    def _step_comment(self, node: _Node) -> str:
+        """The equation of the steps, to stand behind the start."""
+        body = node.term.args[1]
+        if body not in self.printable:
+            return ""
+        sign = "+" if node.term.attr.step > 0 else "-"
+        equation = f"{self.stems[node.term]}[{node.inner.variable}{sign}1] = {self.formula(body, node.inner)}"
+        return f"  # {_shortened(equation, 72)}"
+
+    def _as_state(self, term: Term, key: Key, run: _Run) -> str:
+        code = _converted(self.values[key], _kind(term), _kind_of(run.loop.slot))
+        python = term.is_scalar and term.op not in (ops.SYM, ops.MEMBER, ops.STATE, ops.MUL, ops.FUN)
+        return f"np.float64({code.text})" if python else code.text
+
+    def _reached(self, block: _Scope, scope: _Scope) -> str:
+        """The condition under which something is done in a block."""
+        if block.index is None:
+            return " and ".join(self.relation(guard, scope) for guard in block.guards)
+        if isinstance(block.low, Dim) and isinstance(block.high, Dim):
+            return f"{self.dim(block.high - block.low + 1, scope).text} > 0"
+        return f"{self.bound(block.low, scope)} <= {self.bound(block.high, scope)}"
+
+    def bound(self, bound: _Bound, scope: _Scope) -> str:
+        """The end of a range."""
+        if isinstance(bound, Dim):
+            return self.dim(bound, scope).text
+        parts = ", ".join(self.bound(part, scope) for part in bound.parts)
+        return f"{'max' if bound.largest else 'min'}({parts})"
 
     def _wants_name(self, node: _Node, code: _Code) -> bool:
         if _is_trivial(node.term):
@@ -470,7 +1031,7 @@ class _Writer:
 
     def _named(self, node: _Node, code: _Code) -> _Code:
         name = self.names.numbered("t")
-        node.home.lines.append(f"{name} = {code.text}{self.comment(node.term)}")
+        node.home.lines.append(f"{name} = {code.text}{self.comment(node.term, node.home)}")
         return _Code(name)
 
     def _under_condition(self, node: _Node, code: _Code) -> None:
@@ -480,7 +1041,7 @@ class _Writer:
             return
         name = self.names.numbered("t")
         lines = node.home.lines
-        lines.append(f"if {self._condition(node)}:{self.comment(node.term)}")
+        lines.append(f"if {self._condition(node)}:{self.comment(node.term, node.home)}")
         lines += ["    " + line for line in [*node.inner.lines, f"{name} = {code.text}"]]
         lines += ["else:", f"    {name} = {self.filled('zeros', node.term, node.home)}"]
         self.values[node.key] = _Code(name)
@@ -492,7 +1053,11 @@ class _Writer:
         term, inner = node.term, node.inner
         name = self.names.numbered("t")
         body = self.values[node.args[0]]
-        start = self.filled("zeros" if term.op is ops.SUM else "eye", term, node.home)
+        flat = term.op is ops.PROD and _kind(term.args[0]) == MATRIX != _kind(term)
+        if flat:
+            start = f"np.eye({self.dim(term.rows, node.home).text})"
+        else:
+            start = self.filled("zeros" if term.op is ops.SUM else "eye", term, node.home)
         if node.args[0] in self.waiting:
             held, code = self.waiting[node.args[0]]
             update = [f"if {self._condition(held)}:"]
@@ -500,11 +1065,11 @@ class _Writer:
         else:
             update = [self._update(name, term, body)]
         node.home.lines += [
-            f"{name} = {start}{self.comment(term)}",
+            f"{name} = {start}{self.comment(term, node.home)}",
             f"for {inner.variable} in {self._range(node)}:",
             *("    " + line for line in [*inner.lines, *update]),
         ]
-        self.values[node.key] = _Code(name)
+        self.values[node.key] = _converted(_Code(name), MATRIX, _kind(term)) if flat else _Code(name)
 
     def _update(self, name: str, term: Term, body: _Code) -> str:
         if term.op is ops.SUM:
@@ -571,19 +1136,27 @@ class _Writer:
         return self.dim(at - first, scope).text
 
 
-def _printable(terms: Sequence[Term]) -> set[Term]:
+def _printable(graph: _Graph) -> set[Term]:
     """The terms that are not too large to be written out in full, shared parts repeated."""
     sizes: dict[Term, int] = {}
-    for term in terms:
-        sizes[term] = min(1 + sum(sizes[arg] for arg in term.args), LARGE)
+    for term in graph.order:
+        if term.op is ops.STATE:
+            sizes[term] = 1
+        elif term in graph.lookups:
+            sizes[term] = min(term.weight, LARGE)
+        else:
+            sizes[term] = min(1 + sum(sizes[arg] for arg in term.args), LARGE)
     return {term for term, size in sizes.items() if size < LARGE}
 
 
-def _formula(term: Term, limit: int) -> str:
-    """The formula of a term on one line, shortened when it is long."""
+def _formula(term: Term) -> str:
+    """The formula of a term on one line."""
     from .text import to_text
 
-    text = " ".join(to_text(term).split())
+    return " ".join(to_text(term).split())
+
+
+def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -592,10 +1165,17 @@ def _formula(term: Term, limit: int) -> str:
 Emit = Callable[[_Writer, _Node, list[_Code]], _Code]
 
 
+def _symbol(w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
+    run = node.binding.run
+    if run is None:
+        return _Code(w.names.of[node.term.attr])
+    return _Code(run.name if run.only_last else f"{run.name}[{node.binding.variable}]")
+
+
 def _member(w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
-    member: Member = node.term.attr
-    at = w.place(member.at, member.family.index.lo, node.inner)
-    return _Code(f"{w.names.of[member.family]}[{at}]{'[0]' if _kind(node.term) == ROW else ''}")
+    chosen: Member = node.term.attr
+    at = w.place(chosen.at, chosen.family.index.lo, node.inner)
+    return _Code(f"{w.names.of[chosen.family]}[{at}]{'[0]' if _kind(node.term) == ROW else ''}")
 
 
 def _matmul(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
@@ -756,7 +1336,7 @@ _CODE: dict[Op, Emit] = {
     ops.NUM: lambda _w, node, _a: _number(node.term.attr),
     ops.INT: lambda w, node, _a: w.dim(dim(node.term.attr), node.inner),
     ops.CONST: lambda _w, node, _a: _Code(f"np.{node.term.attr}"),
-    ops.SYM: lambda w, node, _a: _Code(w.names.of[node.term.attr]),
+    ops.SYM: _symbol,
     ops.MEMBER: _member,
     ops.EYE: _filled("eye"),
     ops.ZEROS: _filled("zeros"),
@@ -789,6 +1369,7 @@ _CODE: dict[Op, Emit] = {
     ops.INNER: _inner,
     ops.SUM: _never,
     ops.PROD: _never,
+    ops.STATE: _never,
 }
 
 _HELPERS = {
@@ -976,7 +1557,7 @@ class _Head:
         indent = ""
         lines: list[str] = []
         if isinstance(source, Family):
-            scope = _Scope(scope, source.index, self.names.loop_variable(set()))
+            scope = _Scope(scope, source.index, variable=self.names.loop_variable(set()))
             first = self.writer.dim(source.index.lo, self.writer.top).text
             lines.append(f"for {scope.variable}, a in enumerate({array}, {first}):")
             array, indent = "a", "    "
@@ -1068,8 +1649,11 @@ def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, 
     parameters = f"*, {', '.join(arguments)}" if arguments else ""
     formulas = []
     for key, term in roots.items():
-        formula = _formula(term, 400) if term in writer.printable else "A large expression."
+        large = term not in writer.printable
+        formula = "A large expression." if large else _shortened(writer.formula(term, writer.top), 400)
         formulas.append(f"{key} = {formula}" if key else formula)
+    for number, equations in enumerate(dict.fromkeys(writer.where)):
+        formulas += ["", f"where {equations}"] if number == 0 else [f"      {equations}"]
     shapes = head.described()
     doc = [*formulas, *(["", *shapes] if shapes else [])]
     doc[0] = f'r"""{doc[0]}'
@@ -1078,9 +1662,12 @@ def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, 
     else:
         doc.append('"""')
     lines = [("    " + line).rstrip() for line in [*doc, *body]]
-    return "\n\n\n".join(
-        ["\n".join(imports), *(h.rstrip() for h in helpers), "\n".join([f"def {name}({parameters}):", *lines])]
-    ) + "\n"
+    return (
+        "\n\n\n".join(
+            ["\n".join(imports), *(h.rstrip() for h in helpers), "\n".join([f"def {name}({parameters}):", *lines])]
+        )
+        + "\n"
+    )
 
 
 class GeneratedFunction:

@@ -46,7 +46,8 @@ HALF = Fraction(1, 2)
 def to_text(term: Term, names: IndexNames | None = None) -> str:
     """One line of ASCII that parses back to the term: ``2*A'*A*x - 2*A'*b``.
 
-    ``names`` are preferred names of bound indices: (first value, last value, name).
+    ``names`` are preferred names of bound indices (first value, last value, name) and of recurrences
+    (start, step, name).
     """
     return render(term, _ASCII, _call, Page(term, names, str)).text()
 
@@ -54,7 +55,8 @@ def to_text(term: Term, names: IndexNames | None = None) -> str:
 def to_unicode(term: Term, names: IndexNames | None = None) -> str:
     """One line of Unicode that parses back to the term: ``2*Aᵀ*A*x - 2*Aᵀ*b``.
 
-    ``names`` are preferred names of bound indices: (first value, last value, name).
+    ``names`` are preferred names of bound indices (first value, last value, name) and of recurrences
+    (start, step, name).
     """
     return render(term, _UNICODE, _call, Page(term, names, _unicode_name, fancy=True)).text()
 
@@ -78,7 +80,11 @@ def _number_piece(value: Number) -> Piece:
 
 
 def _symbol(term: Term, page: Page) -> Piece:
-    return Piece((page.spell(term.attr.name),))
+    return Piece((page.symbol(term.attr),))
+
+
+def _state(term: Term, page: Page) -> Piece:
+    return Piece((page.state(term),))
 
 
 def _constant(term: Term, page: Page) -> Piece:
@@ -142,7 +148,7 @@ def _block(term: Term, page: Page) -> Piece:
 
 
 def _differential(term: Term, page: Page) -> Piece:
-    if term.args[0].op is ops.SYM:
+    if term.args[0].op is ops.SYM and term.args[0].attr.role != "state":
         return Piece(("d", page.piece(term.args[0])))
     return _named("d", term, page)
 
@@ -224,7 +230,10 @@ def _chain(number: Piece | None, factors: list[Piece], open_end: bool) -> Piece:
 def _divided(above: Piece, below: list[Power], page: Page) -> Piece:
     if not below:
         return above
-    return Piece((above, *_under("/", below, page)), PRODUCT)
+    if len(below) == 1:
+        return Piece((above, *_under("/", below, page)), PRODUCT)
+    product = joined([_factor(_power(power, page)) for power in below], "*")
+    return Piece((above, "/(", product, ")"), PRODUCT)
 
 
 def _under(sign: str, powers: list[Power], page: Page) -> list[str | Piece]:
@@ -345,6 +354,7 @@ _ASCII: dict[Op, Rule] = {
     ops.BLOCK: _block,
     ops.SUM: _binder,
     ops.PROD: _binder,
+    ops.STATE: _state,
     ops.DIFF: _differential,
 }
 

@@ -762,9 +762,14 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
     index, step = attr.index, attr.step
     if op is ops.PROD and body.is_scalar and step == -1:
         index, step, body = _reversed(index, body)
+    count = ((index.hi - index.lo) * step).constant
+    if count == -1:
+        return zeros(body.rows, body.cols) if op is ops.SUM else _empty_product(index, body)
+    if count == 0:
+        return substitute_indices(body, {index: index.lo}) if index in body.indices else body
     level = body.height + 1
     while True:
-        wanted = Index(level, index.lo, index.hi)
+        wanted = Index(level, index.lo, index.hi, step)
         if wanted is index or wanted not in body.indices:
             break
         level += 1
@@ -777,6 +782,11 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
         ends = (wanted.lo, wanted.hi)
         rows, cols = substitute(rows, {wanted: ends[0]}), substitute(cols, {wanted: ends[1]})
     return make(op, (body,), Range(wanted, step), rows, cols)
+
+
+def _empty_product(index: Index, body: Term) -> Term:
+    """An ordered product without factors: the identity, of the size on the far side of the first factor."""
+    return eye(substitute(body.rows, {index: index.lo}))
 
 
 def state(loop: Loop, start: Term, body: Term) -> Term:
@@ -797,7 +807,7 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
         raise ShapeError(f"the next state is {show_shape(*body.shape)}, not {show_shape(after.rows, after.cols)}")
     level = body.height + 1
     while True:
-        wanted = Index(level, index.lo, index.hi)
+        wanted = Index(level, index.lo, index.hi, loop.step)
         if wanted is index or wanted not in body.indices:
             break
         level += 1
@@ -807,6 +817,8 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     moved = Loop(wanted, loop.step, loop.first, loop.at, moved_symbol(canonical, {index: dim(wanted)}))
     if wanted is not index:
         body = replace(body, {}, {index: dim(wanted)})
+    if start.op is ops.STATE and start.args[1] is body and start.attr == moved.started(start.attr.first, loop.first):
+        start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
     there = moved_symbol(moved.slot, {wanted: loop.at})
     return make(ops.STATE, (start, body), moved, there.rows, there.cols)
 

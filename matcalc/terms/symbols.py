@@ -110,6 +110,10 @@ class Loop:
         """The same recurrence, at another index."""
         return Loop(self.index, self.step, self.first, at, self.slot)
 
+    def started(self, first: Dim, at: Dim) -> Loop:
+        """The same steps, from another start to another state."""
+        return Loop(self.index, self.step, first, at, self.slot)
+
 
 class Grid(NamedTuple):
     """The numbers of block rows and block columns."""

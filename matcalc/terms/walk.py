@@ -91,7 +91,8 @@ def map_attr(attr: Any, atoms: Mapping[Atom, Dim]) -> Any:
         return Member(attr.family, substitute(attr.at, atoms))
     if isinstance(attr, Range):
         index = attr.index
-        return Range(Index(index.level, substitute(index.lo, atoms), substitute(index.hi, atoms)), attr.step)
+        low, high = substitute(index.lo, atoms), substitute(index.hi, atoms)
+        return Range(Index(index.level, low, high, index.step), attr.step)
     if isinstance(attr, Symbol):
         return moved_symbol(attr, atoms) if attr.rows.indices or attr.cols.indices else attr
     if isinstance(attr, Loop):
@@ -127,9 +128,9 @@ def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None])
 def fresh_index(index: Index, avoid: frozenset[Index]) -> Index:
     """An index of the same range that is not in ``avoid``."""
     level = index.level
-    while Index(level, index.lo, index.hi) in avoid:
+    while Index(level, index.lo, index.hi, index.step) in avoid:
         level += 1
-    return Index(level, index.lo, index.hi)
+    return Index(level, index.lo, index.hi, index.step)
 
 
 def open_binder(term: Term, avoid: frozenset[Index]) -> tuple[Index, Term]:
