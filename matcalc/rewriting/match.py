@@ -394,7 +394,7 @@ def instantiate(pattern: Term, b: Bindings) -> Term:
         lo, hi = instantiate_dim(index.lo, b), instantiate_dim(index.hi, b)
         assert lo is not None and hi is not None
         level = known.atom.level if known is not None else _free_level(b)
-        new = Index(level, lo, hi)
+        new = Index(level, lo, hi, pattern.attr.step)
         inside = instantiate(pattern.args[0], {**b, index: dim(new)})
         return build.binder(op, Range(new, pattern.attr.step), inside)
     args = tuple(instantiate(a, b) for a in pattern.args)

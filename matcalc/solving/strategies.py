@@ -154,17 +154,28 @@ def undo_vec(system: System, equation: Equation, unknown: Term) -> Iterator[Move
 
 def transpose_sides(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """The unknown occurs only transposed: transpose both sides."""
-    if not any(_has_transposed(a, unknown) for a in addends(equation.left)):
+    parts = addends(equation.left)
+    if any(_is_row_of_vec(a) for a in parts):
         return
-    left = build.add(*(system.simplify(build.transpose(a)) for a in addends(equation.left)))
+    is_row = equation.left.rows is build.ONE and equation.left.cols is not build.ONE
+    if not is_row and not any(_has_transposed(a, unknown) for a in parts):
+        return
+    left = build.add(*(system.simplify(build.transpose(a)) for a in parts))
     yield Move("transpose both sides", Equation(left, _zero_like(left)))
 
 
-def _has_transposed(addend: Term, unknown: Term) -> bool:
+def _bare(addend: Term) -> Term:
     _, rest = coefficient(addend)
-    if rest.op is ops.SCALE:
-        rest = rest.args[1]
-    return rest.op is ops.TRANSPOSE and rest.args[0].op is not ops.VEC and contains(rest, unknown)
+    return rest.args[1] if rest.op is ops.SCALE else rest
+
+
+def _has_transposed(addend: Term, unknown: Term) -> bool:
+    return _bare(addend).op is ops.TRANSPOSE and contains(addend, unknown)
+
+
+def _is_row_of_vec(addend: Term) -> bool:
+    rest = _bare(addend)
+    return rest.op is ops.TRANSPOSE and rest.args[0].op is ops.VEC
 
 
 def multiply_out(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:

@@ -58,31 +58,33 @@ class Index(Atom):
     """A bound index with its range ``lo..hi``.
 
     It has no name of its own: ``level`` counts the binders below its own, so that two sums which
-    differ in the name of their index are one term.
+    differ in the name of their index are one term.  With ``step`` -1 it runs down, from
+    ``lo`` to ``hi``.
     """
 
-    __slots__ = ("hi", "level", "lo")
+    __slots__ = ("hi", "level", "lo", "step")
     level: int
     lo: Dim
     hi: Dim
-    _table: ClassVar[dict[tuple[int, Dim, Dim], Index]] = {}
+    step: int
+    _table: ClassVar[dict[tuple[int, Dim, Dim, int], Index]] = {}
 
-    def __new__(cls, level: int, lo: Dim, hi: Dim) -> Index:
+    def __new__(cls, level: int, lo: Dim, hi: Dim, step: int = 1) -> Index:
         """The one object for these data."""
-        found = cls._table.get((level, lo, hi))
+        found = cls._table.get((level, lo, hi, step))
         if found is None:
             found = object.__new__(cls)
-            found.level, found.lo, found.hi = level, lo, hi
-            found.key = (2, level, lo.key, hi.key)
+            found.level, found.lo, found.hi, found.step = level, lo, hi, step
+            found.key = (2, level, lo.key, hi.key, step)
             found.indices = frozenset((found,)) | lo.indices | hi.indices
-            cls._table[(level, lo, hi)] = found
+            cls._table[(level, lo, hi, step)] = found
         return found
 
     def __str__(self) -> str:
         return f"%{self.level}"
 
-    def __reduce__(self) -> tuple[type[Index], tuple[int, Dim, Dim]]:
-        return Index, (self.level, self.lo, self.hi)
+    def __reduce__(self) -> tuple[type[Index], tuple[int, Dim, Dim, int]]:
+        return Index, (self.level, self.lo, self.hi, self.step)
 
 
 class SizeAt(Atom):
@@ -110,6 +112,9 @@ class SizeAt(Atom):
     def __reduce__(self) -> tuple[type[SizeAt], tuple[str, Dim]]:
         return SizeAt, (self.name, self.arg)
 
+
+MAX_ENDS = 16
+"""Ends of ranges looked at before an inequality is given up as not known."""
 
 Monomial = tuple[tuple[Atom, int], ...]
 DimLike = Union["Dim", int, Fraction, Atom, str]
@@ -301,24 +306,22 @@ def substitute_atom(atom: Atom, mapping: Mapping[Atom, Dim]) -> Dim:
     if isinstance(atom, Index):
         lo, hi = substitute(atom.lo, mapping), substitute(atom.hi, mapping)
         if lo is not atom.lo or hi is not atom.hi:
-            return _of_atom(Index(atom.level, lo, hi))
+            return _of_atom(Index(atom.level, lo, hi, atom.step))
     return _of_atom(atom)
 
 
 def known_nonnegative(d: Dim, positive: Iterable[Atom] = ()) -> bool:
     """True when ``d >= 0`` follows from: names are >= 0 (>= 1 if in ``positive``), an index lies in its range."""
     least_one = set(positive)
-    for _ in range(8):
+    for _ in range(MAX_ENDS):
         bound = [a for m, _ in d.terms for a, p in m if isinstance(a, Index) and p == 1 and len(m) == 1]
         if not bound:
             break
         atom = max(bound, key=lambda a: a.level)
         coefficient = next(c for m, c in d.terms if m == ((atom, 1),))
-        d = substitute(d, {atom: atom.lo if coefficient > 0 else atom.hi})
+        d = substitute(d, {atom: atom.lo if (coefficient > 0) == (atom.step > 0) else atom.hi})
     shifted = substitute(d, {a: dim(a) + 1 for a in d.atoms() if a in least_one or isinstance(a, SizeAt)})
-    return all(coefficient >= 0 for _, coefficient in shifted.terms) and not any(
-        isinstance(a, Index) for a in shifted.atoms()
-    )
+    return all(c >= 0 for _, c in shifted.terms) and not any(isinstance(a, Index) for a in shifted.atoms())
 
 
 def evaluate(d: Dim, values: Mapping[Atom, int | Fraction], sizes: Mapping[str, object] | None = None) -> Fraction:

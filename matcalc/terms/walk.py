@@ -89,7 +89,8 @@ def map_attr(attr: Any, atoms: Mapping[Atom, Dim]) -> Any:
         return Member(attr.family, substitute(attr.at, atoms))
     if isinstance(attr, Range):
         index = attr.index
-        return Range(Index(index.level, substitute(index.lo, atoms), substitute(index.hi, atoms)), attr.step)
+        low, high = substitute(index.lo, atoms), substitute(index.hi, atoms)
+        return Range(Index(index.level, low, high, index.step), attr.step)
     if type(attr) is tuple:
         return tuple(substitute(p, atoms) if isinstance(p, Dim) else p for p in attr)
     return attr
@@ -112,9 +113,9 @@ def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None])
 def fresh_index(index: Index, avoid: frozenset[Index]) -> Index:
     """An index of the same range that is not in ``avoid``."""
     level = index.level
-    while Index(level, index.lo, index.hi) in avoid:
+    while Index(level, index.lo, index.hi, index.step) in avoid:
         level += 1
-    return Index(level, index.lo, index.hi)
+    return Index(level, index.lo, index.hi, index.step)
 
 
 def open_binder(term: Term, avoid: frozenset[Index]) -> tuple[Index, Term]:
