@@ -185,7 +185,7 @@ def test_direction_of_products() -> None:
     nested = parse_expression("sum(i=1..L, prod(j=L..i+1, W[j]))", where).term
     assert nested.args[0].attr.step == -1
     by = parse_expression("prod(j=a..b by -1, W[j])", where).term
-    assert (by.attr.step, by.attr.index) == (-1, Index(1, dim("a"), dim("b")))
+    assert (by.attr.step, by.attr.index) == (-1, Index(1, dim("a"), dim("b"), -1))
     with pytest.raises(ParseError, match="up or down"):
         parse_expression("prod(j=a..b, W[j])", where)
     with pytest.raises(ParseError, match="1 or by -1"):

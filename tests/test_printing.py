@@ -115,7 +115,6 @@ PRINTED: list[tuple[Term, str, str, str]] = [
     (power(t, "3/2"), "t^(3/2)", "t^(3/2)", "t^{3/2}"),
     (power(A, "1/2"), "sqrt(A)", "sqrt(A)", r"A^{\odot 1/2}"),
     (power(x, 2), "x.^2", "x.^2", r"x^{\odot 2}"),
-    (power(b.neg(A), 2), "(-A).^2", "(-A).^2", r"\left(-A\right)^{\odot 2}"),
     (power(b.add(s, t), -1), "1/(s + t)", "1/(s + t)", r"\frac{1}{s + t}"),
     (b.power_of(t, b.neg(s)), "t^(-s)", "t^(-s)", "t^{-s}"),
     (b.power_of(t, T), "t^(T)", "t^(T)", "t^{T}"),

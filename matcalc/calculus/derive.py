@@ -49,41 +49,43 @@ def derivative(system: System, term: Term, wrt: Term) -> Derived:
 
 
 def hessian(system: System, term: Term, wrt: Term) -> Derived:
-    """∂vec(gradient)/∂vec(X)ᵀ of a scalar."""
-    first = gradient(system, term, wrt)
-    second = jacobian(system, first.term, wrt)
-    conditions = dict.fromkeys((*first.conditions, *second.conditions))
-    return Derived(second.term, tuple(conditions), first.notes)
+    """∂vec(gradient)/∂vec(X)ᵀ of a scalar.  Raises :class:`ShapeError` if not a scalar."""
+    if not term.is_scalar:
+        raise ShapeError(f"a Hessian is of a scalar; this is {show_shape(term.rows, term.cols)}")
+    return _derive(system, term, wrt, "adjoint", "vec")
 
 
-def _derive(system: System, term: Term, wrt: Term, table: str) -> Derived:
+def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
+    """One derivative after the other, the structure of the variable put aside until the end."""
     where = variable(system, term, wrt)
     inner = inside(system, where)
-    function = inner.simplify(where.enter(term))
+    result = where.enter(term)
+    conditions: dict[Condition, None] = {}
+    for table in tables:
+        result, needed = _once(inner, inner.simplify(result), where, table)
+        conditions.update(dict.fromkeys(needed))
+    back = where.leave(result)
+    if back is not result:
+        back = present(system, system.simplify(back))
+    told = dict.fromkeys((where.leave(t), fact) for t, fact in conditions)
+    return Derived(back, tuple(c for c in told if not system.facts.has(*c)), list(where.notes))
+
+
+def _once(system: System, function: Term, where: Variable, table: str) -> tuple[Term, tuple[Condition, ...]]:
     seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
-    family = where.family
-    found = reverse(inner, function, seed, targets_of(function, where), table)
-    if family is None:
+    found = reverse(system, function, seed, targets_of(function, where), table)
+    if where.family is None:
         raw = found.carried.get(where.target)
     else:
-        raw = at_member(family, where.target.attr.at, found.carried)
+        raw = at_member(where.family, where.target.attr.at, found.carried)
     if raw is None:
         raw = _nothing(function, where, table)
-    result = present(inner, inner.simplify(raw))
-    back = where.leave(result)
-    if where.forward or where.twin:
-        back = present(system, system.simplify(back))
-    conditions = tuple(
-        (t, fact)
-        for t, fact in dict.fromkeys((where.leave(t), f) for t, f in found.conditions)
-        if not system.facts.has(t, fact)
-    )
-    return Derived(back, conditions, list(where.notes))
+    return present(system, system.simplify(raw)), found.conditions
 
 
 def inside(system: System, where: Variable) -> System:
     """The same rules under the assumptions that remain while the variable's structure is hidden."""
-    if not system.assumptions or not (where.forward or where.twin):
+    if not system.assumptions or not (where.forward or where.twin or where.visible):
         return system
     kept = set()
     for term, fact in system.assumptions:

@@ -134,15 +134,11 @@ def _resolve(where: Dim, at: Dim, free: list[Index], value: Term, family: Family
 
 
 def _within(low: Dim, high: Dim, at: Dim, family: Family) -> Term:
-    """ind(low <= high), 1 where it follows from the declared range of the family."""
+    """ind(low <= high), 1 where it follows from ``at`` being in the declared range of the family."""
     gap = high - low
-    atom = at.atom
-    if atom is not None and not isinstance(atom, Index):
-        for end in (family.index.lo, family.index.hi):
-            bounded = substitute(gap, {atom: end})
-            slope = (substitute(gap, {atom: dim(atom) + 1}) - gap).constant
-            if slope is not None and ((slope > 0) == (end is family.index.lo)) and known_nonnegative(bounded):
-                return build.ONE_NUM
+    for known in (at - family.index.lo, family.index.hi - at):
+        if known_nonnegative(gap - known):
+            return build.ONE_NUM
     if known_nonnegative(gap):
         return build.ONE_NUM
     return build.indicator("<=", low, high)

@@ -18,6 +18,8 @@ from ..terms.symbols import Grid
 from ..terms.term import Term
 
 Condition = tuple[Term, str]
+MAX_FACTORS = 6
+"""The differential of a power with a number up to this as exponent is written out."""
 
 
 class Local(NamedTuple):
@@ -100,6 +102,8 @@ class System:
         op = node.op
         if op in FLAT and op is not ops.BLOCK:
             return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
+        if op is ops.MPOW and 2 <= (node.attr.constant or 0) <= MAX_FACTORS:
+            return Local("d-power", tuple(_powers(node)), ())
         if op is ops.BLOCK:
             return Local("d-block", tuple(_blocks(node, moving)), ())
         for rule in self._differentials.get(op, ()):
@@ -207,6 +211,14 @@ def _one_by_one(node: Term, moving: set[Term]) -> Iterator[Term]:
                 yield build.diff(arg)
             else:
                 yield build.with_args(node, (*args[:i], build.diff(arg), *args[i + 1 :]))
+
+
+def _powers(node: Term) -> Iterator[Term]:
+    """The products A^r*dA*A^(k-1-r) of a power with a small number as exponent."""
+    base = node.args[0]
+    count = int(node.attr.constant)
+    for r in range(count):
+        yield build.mul(build.mpow(base, r), build.diff(base), build.mpow(base, count - 1 - r))
 
 
 def _blocks(node: Term, moving: set[Term]) -> Iterator[Term]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 
 from ..errors import MatcalcError
+from ..rewriting.match import FLAT
 from ..terms import build, ops
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
+from ..terms.walk import contains, postorder, rebuild, replace
 from .system import System
 
 OPEN_FACTS = ("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer")
@@ -30,21 +31,54 @@ class Variable:
     forward: dict[Term, Term] = field(default_factory=dict)
     back: dict[Term, Term] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    visible: Term | None = None
     twin: tuple[Family, Family] | None = None
 
     def enter(self, term: Term) -> Term:
         """The term to differentiate."""
+        if self.twin is not None:
+            return _renamed(term, self.twin[1], self.twin[0])
+        if self.visible is not None:
+            return replace_run(term, self.shown, self.visible)
         return replace(term, self.forward) if self.forward else term
 
     def leave(self, term: Term) -> Term:
         """The result in the user's variables."""
-        back = dict(self.back)
         if self.twin is not None:
-            hidden, family = self.twin
-            for t in postorder(term):
-                if t.op is ops.MEMBER and t.attr.family == hidden:
-                    back[t] = build.member(family, t.attr.at)
-        return replace(term, back) if back else term
+            return _renamed(term, *self.twin)
+        return replace(term, self.back) if self.back else term
+
+
+def _renamed(term: Term, old: Family, new: Family) -> Term:
+    """All members of one family as members of another."""
+
+    def change(node: Term, _: tuple[Term, ...]) -> Term | None:
+        if node.op is ops.MEMBER and node.attr.family == old:
+            return build.member(new, node.attr.at)
+        return None
+
+    return rebuild(term, change)
+
+
+def replace_run(term: Term, part: Term, new: Term) -> Term:
+    """Replace a sub-expression, also where it is a run of the factors of a product or some of the addends of a sum."""
+
+    def change(node: Term, args: tuple[Term, ...]) -> Term | None:
+        if node is part:
+            return new
+        if node.op is not part.op or node.op not in FLAT or len(args) <= len(part.args):
+            return None
+        count = len(part.args)
+        if node.op.commutative:
+            if all(a in args for a in part.args):
+                return build.with_args(node, (new, *(a for a in args if a not in part.args)))
+            return None
+        for start in range(len(args) - count + 1):
+            if args[start : start + count] == part.args:
+                return build.with_args(node, (*args[:start], new, *args[start + count :]))
+        return None
+
+    return rebuild(term, change)
 
 
 def variable(system: System, term: Term, wrt: Term) -> Variable:
@@ -52,7 +86,7 @@ def variable(system: System, term: Term, wrt: Term) -> Variable:
     if wrt.op is ops.SYM:
         return _symbol(system, wrt)
     if wrt.op is ops.MEMBER:
-        return _member(system, term, wrt)
+        return _member(system, wrt)
     return _expression(system, term, wrt)
 
 
@@ -65,7 +99,7 @@ STRUCTURE = ("symmetric", "skew", "diagonal", "lower", "upper", "orthogonal", "s
 
 
 def _is_structured(system: System, term: Term) -> bool:
-    return any(system.facts.has(term, fact) for fact in STRUCTURE)
+    return not term.is_scalar and any(system.facts.has(term, fact) for fact in STRUCTURE)
 
 
 def _symbol(system: System, wrt: Term) -> Variable:
@@ -76,18 +110,13 @@ def _symbol(system: System, wrt: Term) -> Variable:
     return Variable(wrt, twin, forward={wrt: twin}, back={twin: wrt})
 
 
-def _member(system: System, term: Term, wrt: Term) -> Variable:
+def _member(system: System, wrt: Term) -> Variable:
     family: Family = wrt.attr.family
     if not _is_structured(system, wrt):
         return Variable(wrt, wrt, family)
     kept = _kept(system, wrt)
     hidden = with_changes(family, facts=kept, role="hidden")
-    forward = {
-        t: build.member(hidden, t.attr.at)
-        for t in (*postorder(term), wrt)
-        if t.op is ops.MEMBER and t.attr.family == family
-    }
-    return Variable(wrt, forward[wrt], hidden, forward, twin=(hidden, family))
+    return Variable(wrt, build.member(hidden, wrt.attr.at), hidden, twin=(hidden, family))
 
 
 def _expression(system: System, term: Term, wrt: Term) -> Variable:
@@ -98,15 +127,12 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     if solved is not None:
         inner, value = solved
         return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt})
-    if not contains(term, wrt):
+    inside = replace_run(term, wrt, stand_in)
+    if not contains(inside, stand_in):
         return Variable(wrt, stand_in, notes=[f"{wrt} does not occur in the expression"])
-    held = sorted({str(t.attr.name) for t in postorder(wrt) if t.op is ops.SYM and _occurs_outside(term, wrt, t)})
+    held = sorted({str(t.attr.name) for t in postorder(wrt) if t.op is ops.SYM and contains(inside, t)})
     notes = [f"{', '.join(held)} held fixed where not part of {wrt}"] if held else []
-    return Variable(wrt, stand_in, forward={wrt: stand_in}, back={stand_in: wrt}, notes=notes)
-
-
-def _occurs_outside(term: Term, wrt: Term, symbol: Term) -> bool:
-    return contains(replace(term, {wrt: build.zeros(wrt.rows, wrt.cols)}), symbol)
+    return Variable(wrt, stand_in, back={stand_in: wrt}, notes=notes, visible=stand_in)
 
 
 def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:

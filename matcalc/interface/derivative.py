@@ -9,7 +9,7 @@ from ..calculus import derive
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
-from ..terms import build
+from ..terms import build, ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
@@ -177,8 +177,6 @@ class Derivative:
         return "array" if self._name(form) == "gradient" else "matrix2d"
 
     def _inputs(self) -> list[Term]:
-        from ..terms import ops
-
         leaves = {t: None for t in postorder(self._function, self._wrt) if t.op in (ops.SYM, ops.MEMBER)}
         return list(leaves)
 
@@ -189,10 +187,16 @@ class Derivative:
 
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
+        from ..calculus.variable import variable
         from ..numeric.check import check_derivative
 
+        where = variable(self.system, self._function, self._wrt)
+        function, answer, wrt = self._function, self.expr.term, self._wrt
+        if wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
+            function, answer, wrt = where.enter(function), where.enter(answer), where.target
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
-        return check_derivative(self._function, self._wrt, self.expr.term, self.form, trials, seed, require)
+        require = [(where.enter(t), fact) for t, fact in require] if wrt is where.target else require
+        return check_derivative(function, wrt, answer, self.form, trials, seed, require)
 
 
 CHECKABLE = ("positive", "nonneg", "nonzero", "invertible")

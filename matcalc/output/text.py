@@ -224,7 +224,10 @@ def _chain(number: Piece | None, factors: list[Piece], open_end: bool) -> Piece:
 def _divided(above: Piece, below: list[Power], page: Page) -> Piece:
     if not below:
         return above
-    return Piece((above, *_under("/", below, page)), PRODUCT)
+    if len(below) == 1:
+        return Piece((above, *_under("/", below, page)), PRODUCT)
+    product = joined([_factor(_power(power, page)) for power in below], "*")
+    return Piece((above, "/(", product, ")"), PRODUCT)
 
 
 def _under(sign: str, powers: list[Power], page: Page) -> list[str | Piece]:

@@ -194,8 +194,11 @@ def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
         or not all(is_variable(a) for a in inside.args)
     ):
         return None
-    sizes = [size for a in inside.args for size in a.shape]
-    if any(not isinstance(size.atom, Name) for size in sizes) or any(a.is_square for a in inside.args):
+    first = inside.args[0]
+    fixed = [(i, size) for i, size in enumerate(first.shape) if size.constant is not None]
+    if any(a.is_square for a in inside.args) or (fixed and inside.op is not ops.ADD):
+        return None
+    if any(size.constant is None and not isinstance(size.atom, Name) for a in inside.args for size in a.shape):
         return None
     images = [with_args(left, (a,)) for a in inside.args]
     if list(right.args) == images:
@@ -207,7 +210,7 @@ def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
     outer, inner = right.op, inside.op
 
     def spread(term: Term) -> Term | None:
-        if term.args[0].op is not inner:
+        if term.args[0].op is not inner or any(term.args[0].shape[i] is not size for i, size in fixed):
             return None
         images = [with_args(term, (a,)) for a in term.args[0].args]
         return with_args_of(outer, images[::-1] if backwards else images)
