@@ -65,7 +65,11 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     if size(term) > MAX_NODES:
         raise LimitExceeded(f"a derivation of more than {MAX_NODES} nodes would not be readable")
     where = variable(system, term, wrt)
-    line = _Line(inside(system, where), where.enter(term))
+    line = _Line(inside(system, where), term)
+    if where.shown is where.target or where.twin is not None or where.shown.op is ops.SYM:
+        line.term = where.enter(term)  # the same name, the structure put aside
+    else:
+        line.to(f"write {where.target} for {where.shown}", where.enter(term))
     line.simplify()
     as_gradient = term.is_scalar and form != "jacobian"
     if route == "vec" or not term.is_scalar:

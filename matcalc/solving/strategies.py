@@ -14,6 +14,7 @@ from ..calculus.present import present
 from ..calculus.system import System
 from ..terms import build, ops
 from ..terms.build import coefficient
+from ..terms.dims import ONE
 from ..terms.term import Term
 from ..terms.walk import contains
 from .equation import Equation
@@ -157,7 +158,7 @@ def transpose_sides(system: System, equation: Equation, unknown: Term) -> Iterat
     parts = addends(equation.left)
     if any(_is_row_of_vec(a) for a in parts):
         return
-    is_row = equation.left.rows is build.ONE and equation.left.cols is not build.ONE
+    is_row = equation.left.rows is ONE and equation.left.cols is not ONE
     if not is_row and not any(_has_transposed(a, unknown) for a in parts):
         return
     left = build.add(*(system.simplify(build.transpose(a)) for a in parts))
@@ -204,12 +205,16 @@ def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]
     elif all(p.right == first.right for p in around):
         scalar, right = build.ONE_NUM, first.right
         left = (
-            build.add(*(build.smul(p.scalar, build.mul(*p.left) if p.left else _eye(unknown.rows)) for p in around)),
+            build.add(
+                *(build.smul(p.scalar, build.mul(*p.left) if p.left else build.eye(unknown.rows)) for p in around)
+            ),
         )
     elif all(p.left == first.left for p in around):
         scalar, left = build.ONE_NUM, first.left
         right = (
-            build.add(*(build.smul(p.scalar, build.mul(*p.right) if p.right else _eye(unknown.cols)) for p in around)),
+            build.add(
+                *(build.smul(p.scalar, build.mul(*p.right) if p.right else build.eye(unknown.cols)) for p in around)
+            ),
         )
     else:
         return
@@ -236,10 +241,6 @@ class Around(NamedTuple):
     scalar: Term
     left: tuple[Term, ...]
     right: tuple[Term, ...]
-
-
-def _eye(n: object) -> Term:
-    return build.eye(n)  # type: ignore[arg-type]
 
 
 def _around(addend: Term, unknown: Term) -> Around | None:
