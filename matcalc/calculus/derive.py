@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ShapeError
@@ -10,7 +11,7 @@ from ..terms.build import show_shape
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .present import present
-from .reverse import at_member, reverse
+from .reverse import Reverse, at_member, reverse
 from .system import Condition, System
 from .system import system as with_assumptions
 from .variable import OPEN_FACTS, Variable, variable
@@ -74,13 +75,16 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
 def _once(system: System, function: Term, where: Variable, table: str) -> tuple[Term, tuple[Condition, ...]]:
     seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
     found = reverse(system, function, seed, targets_of(function, where), table)
+    return present(system, system.simplify(_arrived(found, function, where, table))), found.conditions
+
+
+def _arrived(found: Reverse, function: Term, where: Variable, table: str) -> Term:
+    """What the walk brought to the variable; a zero when it never got there."""
     if where.family is None:
         raw = found.carried.get(where.target)
     else:
         raw = at_member(where.family, where.target.attr.at, found.carried)
-    if raw is None:
-        raw = _nothing(function, where, table)
-    return present(system, system.simplify(raw)), found.conditions
+    return _nothing(function, where, table) if raw is None else raw
 
 
 def inside(system: System, where: Variable) -> System:
@@ -124,18 +128,21 @@ def read_vec(row: Term, target: Term) -> Term:
 def differential(system: System, term: Term) -> Term:
     """The total differential d(F): every variable and every member of a family varies."""
     term = system.simplify(term)
-    order = postorder(term)
-    varies = {t for t in order if t.op in (ops.SYM, ops.MEMBER)}
-    made: dict[Term, Term] = {t: build.diff(t) for t in varies}
-    for node in order:
+    varies = {t for t in postorder(term) if t.op in (ops.SYM, ops.MEMBER)}
+    return present(system, system.simplify(_forward(system, term, varies, {t: build.diff(t) for t in varies})))
+
+
+def _forward(system: System, term: Term, targets: set[Term], directions: dict[Term, Term]) -> Term:
+    """d(F) with the given differentials of the variables."""
+    varies = set(targets)
+    made = dict(directions)
+    for node in postorder(term):
         if node in made or not any(a in varies for a in node.args):
             continue
         varies.add(node)
         local = system.local_differential(node, (a for a in node.args if a in varies))
         made[node] = _with_differentials(build.add(*local.pieces), made)
-    if term not in varies:
-        return build.zeros(term.rows, term.cols)
-    return present(system, system.simplify(made[term]))
+    return made[term] if term in varies else build.zeros(term.rows, term.cols)
 
 
 def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
@@ -149,3 +156,52 @@ def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
         else:
             replaced[node] = build.with_args(node, tuple(replaced[a] for a in node.args))
     return replaced[local]
+
+
+def directional(system: System, term: Term, wrt: Term, direction: Term) -> Term:
+    """The differential of F at dX = V: the action of the Jacobian, in the shape of F."""
+    where = variable(system, term, wrt)
+    inner = inside(system, where)
+    function = inner.simplify(where.enter(term))
+    targets = set(targets_of(function, where)) if where.family is None else {where.target}
+    made = _forward(inner, function, targets, {t: where.enter(direction) for t in targets})
+    return _left(system, inner, where, made)
+
+
+def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:
+    """The transposed Jacobian acting on G of the shape of F, in the shape of X."""
+    where = variable(system, term, wrt)
+    inner = inside(system, where)
+    function = inner.simplify(where.enter(term))
+    found = reverse(inner, function, where.enter(covector), targets_of(function, where), "adjoint")
+    return _left(system, inner, where, _arrived(found, function, where, "adjoint"))
+
+
+def _left(system: System, inner: System, where: Variable, raw: Term) -> Term:
+    result = present(inner, inner.simplify(raw))
+    back = where.leave(result)
+    return back if back is result else present(system, system.simplify(back))
+
+
+def gradients(system: System, term: Term, variables: Sequence[Term]) -> list[Derived]:
+    """The gradients of a scalar with respect to several variables, by one walk."""
+    places = [variable(system, term, wrt) for wrt in variables]
+    inner = system
+    function = term
+    for where in places:
+        inner = inside(inner, where)
+        function = where.enter(function)
+    function = inner.simplify(function)
+    targets = [t for where in places for t in targets_of(function, where)]
+    found = reverse(inner, function, build.ONE_NUM, targets, "adjoint")
+    results: list[Derived] = []
+    for where in places:
+        result = present(inner, inner.simplify(_arrived(found, function, where, "adjoint")))
+        told = list(found.conditions)
+        for other in places:
+            result = other.leave(result)
+            told = [(other.leave(t), fact) for t, fact in told]
+        result = present(system, system.simplify(result))
+        conditions = tuple(c for c in dict.fromkeys(told) if not system.facts.has(*c))
+        results.append(Derived(result, conditions, list(where.notes)))
+    return results

@@ -16,8 +16,10 @@ from ..terms.walk import postorder
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
+    from ..language.scope import Scope
     from ..numeric.check import CheckResult
     from ..output.numpy_code import GeneratedFunction
+    from .compare import Verdict
 
 ROUTES = ("differential", "vec")
 
@@ -39,6 +41,8 @@ class Derivative:
         names: IndexNames = (),
         assumed: dict[str, str] | None = None,
         notes: list[str] | None = None,
+        scope: Scope | None = None,
+        derived: derive.Derived | None = None,
     ) -> None:
         if route not in ROUTES:
             raise MatcalcError(f"there is no route {route!r}; there are: {', '.join(ROUTES)}")
@@ -48,6 +52,9 @@ class Derivative:
         self.assumed = assumed or {}
         self._function, self._wrt = function, wrt
         self._notes = notes or []
+        self._scope = scope
+        if derived is not None:
+            self.__dict__["_derived"] = derived
         if form == "auto":
             form = "gradient" if function.is_scalar else "jacobian"
         if form == "hessian" and not function.is_scalar:
@@ -122,6 +129,53 @@ class Derivative:
                 *derivation(self.system, first, self._wrt, "vec", "jacobian"),
             ]
         return derivation(self.system, self._function, self._wrt, self.route, self.form)
+
+    # ------------------------------------------------------------ actions and comparisons
+
+    def _read(self, value: str | Expr) -> Term:
+        if isinstance(value, Expr):
+            return value.term
+        from ..language.elaborate import parse_expression
+
+        if self._scope is None:
+            from .library import scope_of
+
+            self._scope = scope_of(Expr(build.mul(build.vec(self._function), build.transpose(build.vec(self._wrt)))))
+        return parse_expression(value, self._scope).term
+
+    def _mapped(self) -> Term:
+        """The function whose Jacobian this is: of a Hessian, the gradient."""
+        return self.gradient.term if self.form == "hessian" else self._function
+
+    def _fits(self, value: Term, like: Term) -> None:
+        if value.shape != like.shape:
+            shapes = (build.show_shape(*value.shape), build.show_shape(*like.shape))
+            raise ShapeError(f"{Expr(value)} is {shapes[0]}, it has to be {shapes[1]}")
+
+    def jvp(self, direction: str | Expr) -> Expr:
+        """The Jacobian (or the Hessian) acting on a direction in the shape of the variable."""
+        along = self._read(direction)
+        self._fits(along, self._wrt)
+        return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
+
+    def vjp(self, covector: str | Expr) -> Expr:
+        """The transposed Jacobian acting on a covector in the shape of the function (of a Hessian: of the variable)."""
+        given = self._read(covector)
+        mapped = self._mapped()
+        self._fits(given, mapped)
+        return Expr(derive.pulled_back(self.system, mapped, self._wrt, given), self.names)
+
+    def compare(self, answer: str | Expr) -> Verdict:
+        """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
+        from .compare import compare
+
+        given = self._read(answer)
+        ours = self.expr.term
+        if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
+            ours = self.jacobian.term
+        require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
+        structured = self._wrt.is_square and self.system.facts.has(self._wrt, "symmetric")
+        return compare(self.system, ours, given, require, structured)
 
     # ------------------------------------------------------------ output
 
