@@ -54,7 +54,17 @@ class Generator:
     def choices(self, rows: Dim, cols: Dim) -> list[object]:
         every = [self.add, self.product, self.scaled, self.hadamard, self.function, self.transposed, self.unknown]
         if rows is ONE and cols is ONE:
-            return [*every, self.trace, self.total, self.norm, self.logdet, self.det, self.quotient, self.entry, self.summed]
+            return [
+                *every,
+                self.trace,
+                self.total,
+                self.norm,
+                self.logdet,
+                self.det,
+                self.quotient,
+                self.entry,
+                self.summed,
+            ]
         if rows is cols:
             every += [self.inverse, self.power, self.diag]
         return every + ([self.diagonal] if cols is ONE and rows is not ONE else [])

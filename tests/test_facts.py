@@ -40,7 +40,9 @@ HOLDS = {
         "P ⊗ W", "P .* W", "t*eye(n) + sum(i=1..N, z[i]*z[i]')", "inv(M'*M + t*eye(n))", "P^3", "diag(exp(x))",
         "F'*(M*M' + t*eye(m))*F", "Z'*P*Z",
     ],
-    "psd": ["M'*M", "M*M'", "x*x'", "h*P", "M*P*M'", "sum(i=1..N, w[i]*z[i]*z[i]')", "diag(x.^2)", "P .* (A'*A)", "(h*P)'"],
+    "psd": [
+        "M'*M", "M*M'", "x*x'", "h*P", "M*P*M'", "sum(i=1..N, w[i]*z[i]*z[i]')", "diag(x.^2)", "P .* (A'*A)", "(h*P)'",
+    ],
     "symmetric": [
         "S", "S + T", "A + A'", "inv(S)", "S^5", "A'*S*A", "A*S*A'", "3*S - T", "S ⊗ T", "S .* T", "D", "P", "phi(S)",
         "inv(A + A')", "S'", "S - x*x'",

@@ -103,8 +103,8 @@ PRINTED: list[tuple[Term, str, str, str]] = [
     (b.times(number("1/2"), power(t, -1)), "1/2/t", "1/2/t", r"\frac{1}{2 t}"),
     (
         b.times(s, power(t, -2), power(loss, "-1/2")),
-        "s/sqrt(loss)/t^2",
-        "s/sqrt(loss)/t²",
+        "s/(sqrt(loss)*t^2)",
+        "s/(sqrt(loss)*t²)",
         r"\frac{s}{\sqrt{\mathrm{loss}} t^{2}}",
     ),
     (number("3/10"), "0.3", "0.3", "0.3"),

@@ -95,7 +95,11 @@ WRONG = {
         "values",
     ),
     "adjoint without its transpose, any shape": ("adjoint", "[x] inner(A*X, G) -> inner(X, A*G)", "loader"),
-    "adjoint of diag": ("adjoint", "[x] inner(tr(X), G) -> inner(X, G*ones(n, n)) for X: matrix(n, n) and G: scalar", "values"),
+    "adjoint of a trace": (
+        "adjoint",
+        "[x] inner(tr(X), G) -> inner(X, G*ones(n, n)) for X: matrix(n, n) and G: scalar",
+        "values",
+    ),
     "Kronecker factors exchanged": ("vec", "[x] vec(A*X*B) -> (A ⊗ B')*vec(X) for A, B, X: matrix(n, n)", "values"),
     "Kronecker factors exchanged, any shape": ("vec", "[x] vec(A*X*B) -> (A ⊗ B')*vec(X)", "values"),
     "commutation left out": ("vec", "[x] vec(X') -> vec(X) for X: matrix(n, n)", "values"),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from .. import __version__
 from ..errors import LimitExceeded, MatcalcError, NoClosedForm, NotDifferentiable
@@ -324,7 +325,7 @@ class _Transcript:
     """Prints a script together with its answers; blank lines and comments of the script are kept."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
+        self.text, self.at = normalize("NFC", text), 0
 
     def show(self, answer: Answer) -> None:
         """One statement, as soon as it is answered."""

@@ -9,15 +9,17 @@ from ..calculus import derive
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
-from ..terms import build
+from ..terms import build, ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
+    from ..language.scope import Scope
     from ..numeric.check import CheckResult
     from ..output.numpy_code import GeneratedFunction
+    from .compare import Verdict
 
 ROUTES = ("differential", "vec")
 
@@ -39,6 +41,8 @@ class Derivative:
         names: IndexNames = (),
         assumed: dict[str, str] | None = None,
         notes: list[str] | None = None,
+        scope: Scope | None = None,
+        derived: derive.Derived | None = None,
     ) -> None:
         if route not in ROUTES:
             raise MatcalcError(f"there is no route {route!r}; there are: {', '.join(ROUTES)}")
@@ -48,6 +52,9 @@ class Derivative:
         self.assumed = assumed or {}
         self._function, self._wrt = function, wrt
         self._notes = notes or []
+        self._scope = scope
+        if derived is not None:
+            self.__dict__["_derived"] = derived
         if form == "auto":
             form = "gradient" if function.is_scalar else "jacobian"
         if form == "hessian" and not function.is_scalar:
@@ -123,6 +130,53 @@ class Derivative:
             ]
         return derivation(self.system, self._function, self._wrt, self.route, self.form)
 
+    # ------------------------------------------------------------ actions and comparisons
+
+    def _read(self, value: str | Expr) -> Term:
+        if isinstance(value, Expr):
+            return value.term
+        from ..language.elaborate import parse_expression
+
+        if self._scope is None:
+            from .library import scope_of
+
+            self._scope = scope_of(Expr(build.mul(build.vec(self._function), build.transpose(build.vec(self._wrt)))))
+        return parse_expression(value, self._scope).term
+
+    def _mapped(self) -> Term:
+        """The function whose Jacobian this is: of a Hessian, the gradient."""
+        return self.gradient.term if self.form == "hessian" else self._function
+
+    def _fits(self, value: Term, like: Term) -> None:
+        if value.shape != like.shape:
+            shapes = (build.show_shape(*value.shape), build.show_shape(*like.shape))
+            raise ShapeError(f"{Expr(value)} is {shapes[0]}, it has to be {shapes[1]}")
+
+    def jvp(self, direction: str | Expr) -> Expr:
+        """The Jacobian (or the Hessian) acting on a direction in the shape of the variable."""
+        along = self._read(direction)
+        self._fits(along, self._wrt)
+        return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
+
+    def vjp(self, covector: str | Expr) -> Expr:
+        """The transposed Jacobian acting on a covector in the shape of the function (of a Hessian: of the variable)."""
+        given = self._read(covector)
+        mapped = self._mapped()
+        self._fits(given, mapped)
+        return Expr(derive.pulled_back(self.system, mapped, self._wrt, given), self.names)
+
+    def compare(self, answer: str | Expr) -> Verdict:
+        """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
+        from .compare import compare
+
+        given = self._read(answer)
+        ours = self.expr.term
+        if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
+            ours = self.jacobian.term
+        require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
+        structured = self._wrt.is_square and self.system.facts.has(self._wrt, "symmetric")
+        return compare(self.system, ours, given, require, structured)
+
     # ------------------------------------------------------------ output
 
     def __str__(self) -> str:
@@ -177,8 +231,6 @@ class Derivative:
         return "array" if self._name(form) == "gradient" else "matrix2d"
 
     def _inputs(self) -> list[Term]:
-        from ..terms import ops
-
         leaves = {t: None for t in postorder(self._function, self._wrt) if t.op in (ops.SYM, ops.MEMBER)}
         return list(leaves)
 
@@ -189,10 +241,16 @@ class Derivative:
 
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
+        from ..calculus.variable import variable
         from ..numeric.check import check_derivative
 
+        where = variable(self.system, self._function, self._wrt)
+        function, answer, wrt = self._function, self.expr.term, self._wrt
+        if wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
+            function, answer, wrt = where.enter(function), where.enter(answer), where.target
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
-        return check_derivative(self._function, self._wrt, self.expr.term, self.form, trials, seed, require)
+        require = [(where.enter(t), fact) for t, fact in require] if wrt is where.target else require
+        return check_derivative(function, wrt, answer, self.form, trials, seed, require)
 
 
 CHECKABLE = ("positive", "nonneg", "nonzero", "invertible")

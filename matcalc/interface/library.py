@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import ParseError
 from ..language.elaborate import Elaborated, Elaboration, parse_expression
@@ -71,38 +72,93 @@ def parse(text: str, where: Where = None, let: Let = None) -> Expr:
     return Expr(read.term, _names(read))
 
 
+@overload
+def derivative(
+    expr: Text, wrt: Text, where: Where = ..., let: Let = ..., *, route: str = ..., form: str = ...
+) -> Derivative: ...
+@overload
 def derivative(
     expr: Text,
-    wrt: Text,
+    wrt: list[Text] | list[str] | tuple[Text, ...],
+    where: Where = ...,
+    let: Let = ...,
+    *,
+    route: str = ...,
+    form: str = ...,
+) -> dict[str, Derivative]: ...
+def derivative(
+    expr: Text,
+    wrt: Text | list[Text] | list[str] | tuple[Text, ...],
     where: Where = None,
     let: Let = None,
     *,
     route: str = "differential",
     form: str = "auto",
-) -> Derivative:
+) -> Derivative | dict[str, Derivative]:
     """The derivative of an expression with respect to a variable, a member of a family, or a sub-expression.
 
     Of a scalar the gradient, in the shape of ``wrt``; otherwise the Jacobian ∂vec(F)/∂vec(X)ᵀ
-    (Magnus and Neudecker's layout).  ``route="vec"`` finds it by Jacobians of vec's.  Raises the
-    errors of :func:`parse` and :class:`NotDifferentiable`.
+    (Magnus and Neudecker's layout).  ``route="vec"`` finds it by Jacobians of vec's.  Several
+    variables give a dict; the gradients of a scalar share their work.  Raises the errors of
+    :func:`parse` and :class:`NotDifferentiable`.
     """
-    scope = _scope(where, let, expr, wrt)
-    function, variable = _read(expr, scope), _read(wrt, scope)
-    return Derivative(
-        system(scope.assumptions),
-        function.term,
-        variable.term,
-        form=form,
-        route=route,
-        names=_names(function, variable),
-        assumed={**function.assumed, **variable.assumed},
-        notes=[*function.notes, *variable.notes],
-    )
+    several = [] if isinstance(wrt, str | Expr) else list(wrt)
+    asked: list[Text] = several or [wrt]  # type: ignore[list-item]
+    scope = _scope(where, let, expr, *asked)
+    function = _read(expr, scope)
+    variables = [_read(one, scope) for one in asked]
+    rules = system(scope.assumptions)
+    shared: Sequence[Derived | None] = [None] * len(variables)
+    if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":
+        shared = gradients(rules, function.term, [v.term for v in variables])
+    made = [
+        Derivative(
+            rules,
+            function.term,
+            variable.term,
+            form=form,
+            route=route,
+            names=_names(function, variable),
+            assumed={**function.assumed, **variable.assumed},
+            notes=[*function.notes, *variable.notes],
+            scope=scope,
+            derived=found,
+        )
+        for variable, found in zip(variables, shared, strict=True)
+    ]
+    if not several:
+        return made[0]
+    return {one if isinstance(one, str) else str(one): d for one, d in zip(several, made, strict=True)}
 
 
-def hessian(expr: Text, wrt: Text, where: Where = None, let: Let = None) -> Derivative:
-    """The Hessian of a scalar: ∂vec(gradient)/∂vec(X)ᵀ.  Raises the errors of :func:`derivative`."""
-    return derivative(expr, wrt, where, let, form="hessian")
+@overload
+def hessian(expr: Text, wrt: Text, where: Where = ..., let: Let = ...) -> Derivative: ...
+@overload
+def hessian(
+    expr: Text, wrt: list[Text] | list[str] | tuple[Text, ...], where: Where = ..., let: Let = ...
+) -> dict[tuple[str, str], Derivative]: ...
+def hessian(
+    expr: Text,
+    wrt: Text | list[Text] | list[str] | tuple[Text, ...],
+    where: Where = None,
+    let: Let = None,
+) -> Derivative | dict[tuple[str, str], Derivative]:
+    """The Hessian of a scalar: ∂vec(gradient)/∂vec(X)ᵀ.  Raises the errors of :func:`derivative`.
+
+    Several variables give the blocks: ``[x, y]`` is ∂vec(gradient in x)/∂vec(y)ᵀ.
+    """
+    if isinstance(wrt, str | Expr):
+        return derivative(expr, wrt, where, let, form="hessian")
+    first = derivative(expr, wrt, where, let)
+    blocks: dict[tuple[str, str], Derivative] = {}
+    for row, gradient in first.items():
+        for one in wrt:
+            if (one if isinstance(one, str) else str(one)) == row:
+                block = derivative(expr, one, where, let, form="hessian")
+            else:
+                block = derivative(gradient.expr, one, where, let, form="jacobian")
+            blocks[row, one if isinstance(one, str) else str(one)] = block
+    return blocks
 
 
 def solve(

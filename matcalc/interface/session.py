@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, elaborate
+from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
 from ..output.derivation import (
@@ -361,8 +361,6 @@ class Session:
 
     def derivative(self, expr: str, wrt: str, form: str = "auto", route: str = "differential") -> Derivative:
         """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
-        from ..language.elaborate import parse_expression
-
         function, variable = parse_expression(expr, self.scope), parse_expression(wrt, self.scope)
         self._remember(function)
         return self._make_derivative(function, variable, form, route)

@@ -190,10 +190,10 @@ class _ToSympy:
         """A sum or a product of scalars over an index."""
         if not term.is_scalar:
             raise MatcalcError(f"a {term.op.name} of matrices has no counterpart in SymPy: {_shown(term)}")
-        index, step = term.attr.index, term.attr.step
-        if step != 1:
-            raise MatcalcError(f"a product downwards has no counterpart in SymPy: {_shown(term)}")
-        range_ = (self.atom(index), self.dim(index.lo), self.dim(index.hi))
+        index = term.attr.index
+        down = -1 in (index.step, term.attr.step)  # scalars commute: the same from below
+        low, high = (index.hi, index.lo) if down else (index.lo, index.hi)
+        range_ = (self.atom(index), self.dim(low), self.dim(high))
         return (self.s.Sum if term.op is ops.SUM else self.s.Product)(args[0], range_)
 
 

@@ -143,9 +143,9 @@ def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
     found.symbols = sorted(listed, key=lambda s: s.stable)
     for symbol in found.symbols:
         found.shape(symbol.rows, symbol.cols)
-        if "stiefel" in symbol.facts or "tall" in symbol.facts:
+        if not symbol.facts.isdisjoint(("stiefel", "fullrank", "tall")):
             found.at_least.append((symbol.rows - symbol.cols, 0))
-        if "wide" in symbol.facts:
+        if not symbol.facts.isdisjoint(("fullrow", "wide")):
             found.at_least.append((symbol.cols - symbol.rows, 0))
     return found
 
@@ -443,6 +443,7 @@ _BASES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "symmetric": _symmetric,
     "invertible": _full_rank,
     "fullrank": _full_rank,
+    "fullrow": _full_rank,
 }
 """How a matrix is drawn; the first fact that is declared decides."""
 
@@ -487,7 +488,8 @@ _FACTS: dict[str, Callable[[Array], bool]] = {
     "lower": lambda a: _close(a, np.tril(a)),
     "upper": lambda a: _close(a, np.triu(a)),
     "invertible": lambda a: _square_with_condition(a, 1e3),
-    "fullrank": lambda a: a.size == 0 or float(np.linalg.cond(a)) < 1e3,
+    "fullrank": lambda a: a.shape[0] >= a.shape[1] and (a.size == 0 or float(np.linalg.cond(a)) < 1e3),
+    "fullrow": lambda a: a.shape[0] <= a.shape[1] and (a.size == 0 or float(np.linalg.cond(a)) < 1e3),
     "posdet": lambda a: bool(np.linalg.det(a) > 0),
     "positive": lambda a: bool((a[a != 0] > 0).all()),
     "nonneg": lambda a: bool((a >= 0).all()),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..rewriting.steps import IDENTIFY, Step
+from ..rewriting.steps import EQUAL, IDENTIFY, Step
 from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .latex import to_latex
+from .naming import with_names
 from .text import to_text, to_unicode
 
 if TYPE_CHECKING:
@@ -74,14 +75,28 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
     """The first formula, then one line a step: the formula, the rule, the conditions."""
     rows: list[tuple[str, str]] = []
     last: Term | None = None
+    shown, parts = _named(steps)
     for step in steps:
         if step.before is not last:
-            rows.append((f"  {to_unicode(step.before, names)}", ""))
-        sign = "⇒" if step.kind == IDENTIFY else "="
+            rows.append((f"  {to_unicode(shown[step.before], names)}", ""))
+        sign = "⇒" if _leads_on(step) else "="
         where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
-        rows.append((f"{sign} {to_unicode(step.after, names)}", _beside(step.rule, where)))
+        rows.append((f"{sign} {to_unicode(shown[step.after], names)}", _beside(step.rule, where)))
         last = step.after
+    rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
     return _columns(rows)
+
+
+def _named(steps: Sequence[Step]) -> tuple[dict[Term, Term], list[tuple[Term, Term]]]:
+    """Each line as it is shown: a large part that is used more than once appears once, by a name."""
+    terms = list(dict.fromkeys(t for step in steps for t in (step.before, step.after)))
+    named = with_names(terms)
+    return dict(zip(terms, named.terms, strict=True)), named.parts
+
+
+def _leads_on(step: Step) -> bool:
+    """The next line is not equal to the one before but follows from it."""
+    return step.kind != EQUAL or step.after is build.vec(step.before) is not step.before
 
 
 def _sides(equation: Equation) -> tuple[Term, Term]:
@@ -135,16 +150,18 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
     """The derivation as an ``aligned`` block, the rule's name beside each line."""
     rows: list[str] = []
     last: Term | None = None
+    shown, parts = _named(steps)
     for step in steps:
         if step.before is not last:
-            rows.append(f"& {to_latex(step.before, names)}")
-        sign = r"\Rightarrow\;" if step.kind == IDENTIFY else "="
+            rows.append(f"& {to_latex(shown[step.before], names)}")
+        sign = r"\Rightarrow\;" if _leads_on(step) else "="
         left = ""
-        if step.kind == IDENTIFY and wrt is not None:
-            left = rf"\frac{{\partial}}{{\partial {to_latex(wrt, names)}}} = "
+        if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
+            left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
         note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
-        rows.append(f"&{sign} {left}{to_latex(step.after, names)}{note}")
+        rows.append(f"&{sign} {left}{to_latex(shown[step.after], names)}{note}")
         last = step.after
+    rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]
     return _aligned(rows)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..terms import build
+from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder, replace
 from .layout import Chain, Chains, free_names
 
-LONG = 80
+LONG = 60
 """Terms that take fewer nodes than this when written out are printed whole."""
 
 LARGE = 8
@@ -51,25 +51,29 @@ def _inside(part: Term, names: dict[Term, Term]) -> Term:
 
 
 def _shared(terms: Iterable[Term]) -> list[Term]:
-    """The large parts with more than one use in one of the terms, inner ones first."""
+    """The large parts that would be written more than once, inner ones first.
+
+    Counted from the outside: what stands inside a part that has a name is written once, in its place.
+    """
     found: dict[Term, None] = {}
     for root in dict.fromkeys(terms):
-        uses: dict[Term, int] = {}
-        order = postorder(root)
+        times: dict[Term, int] = {root: 1}
         chains = Chains(root)
         told: set[Chain] = set()
-        for node in order:
-            one = chains.of.get(node)
-            if one in told:
-                continue  # a recurrence is told once, whatever the number of its states
-            if one is not None:
-                told.add(one)
-            for arg in node.args:
-                uses[arg] = uses.get(arg, 0) + 1
-        for node in order:
-            if uses.get(node, 0) > 1 and node.weight >= LARGE and not node.indices and not node.has_diff:
-                if not chains.within(node):
-                    found[node] = None
-    return sorted(found, key=lambda t: (t.depth, t.key)) if found else []
+        for node in reversed(postorder(root)):
+            count = times.get(node, 0)
+            if count > 1 and _may_have_a_name(node) and not chains.within(node):
+                found[node] = None
+                count = 1
+            chain = chains.of.get(node)
+            if chain is not None:  # a recurrence is told once, whatever the number of its states
+                count = 0 if chain in told else 1
+                told.add(chain)
+            if node.op is not ops.DIFF:
+                for arg in node.args:
+                    times[arg] = min(times.get(arg, 0) + count, 2)
+    return sorted(found, key=lambda t: (t.depth, t.key))
 
 
+def _may_have_a_name(node: Term) -> bool:
+    return node.weight >= LARGE and not node.indices and not node.has_diff and node.op not in (ops.TRANSPOSE, ops.STATE)

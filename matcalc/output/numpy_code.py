@@ -479,21 +479,28 @@ class _Run:
     """How the states of a track are computed: up to ``reach``, and what is kept.
 
     The loop runs to ``last``; where that is not one step before ``reach``, because a part of the
-    step from there is kept, ``rest`` is the block of all that only the next state needs.  ``name``
-    is a variable that holds the last state, or a dict of all of them; ``stores`` the dicts of the
-    parts that are kept.  ``needed`` are the conditions, one of which holds where the states are
-    used: each some loops and indicators.
+    step from there is kept, ``rest`` is the block of all that only the next state needs.  Of the
+    states (``None``) and of the parts that are kept, ``stores`` has the variables: dicts, or where
+    ``only_last`` says so, the last value.  ``needed`` are the conditions, one of which holds where
+    the states are used: each some loops and indicators.
     """
 
     track: Term
     reach: _Bound
     last: _Bound
-    only_last: bool
-    parts: list[Term]
+    only_last: dict[Term | None, bool]
     rest: _Scope | None = None
     needed: list[list[_Scope]] = field(default_factory=list)
-    name: str = ""
-    stores: dict[Term, str] = field(default_factory=dict)
+    stores: dict[Term | None, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Term]:
+        """The parts of the step that are kept."""
+        return [part for part in self.only_last if part is not None]
+
+    def place(self, part: Term | None, at: str) -> str:
+        """A state (``None``) or a part that is kept, at an index."""
+        return self.stores[part] if self.only_last[part] else f"{self.stores[part]}[{at}]"
 
     @property
     def loop(self) -> Loop:
@@ -620,11 +627,16 @@ class _Plan:
         reach = self._extreme(up, [self._outward(k.at, user, home, up) for k, user in demands])
         parts = [self._outward(k.at, user, home, up) for k, user in demands if k.part is not None]
         last = self._extreme(up, [_shifted(reach, -loop.step), *parts])
-        run = _Run(term, reach, last, _is_last(demands, home, reach), _distinct_parts(demands))
+        kept: dict[Term | None, list[tuple[Dim, _Scope]]] = {None: []}
+        for lookup, user in demands:
+            kept.setdefault(lookup.part, []).append((lookup.at, user))
+        only_last = {part: _is_last(places, home, last if part else reach) for part, places in kept.items()}
+        run = _Run(term, reach, last, only_last)
         if start not in self.trusted:
             run.needed = self._conditions(users, home)
         block = home.inside() if run.needed else home
-        inner = block.looped(loop.index, *((loop.first, last) if up else (last, loop.first)), run)
+        low, high = (loop.first, last) if up else (last, loop.first)
+        inner = block.looped(loop.index, low, high, run)
         args = [self._used_in(start, block)]
         if last != _shifted(reach, -loop.step):
             guard = [indicator("<" if up else ">", loop.index, reach)] if isinstance(reach, Dim) else []
@@ -697,14 +709,9 @@ class _Plan:
         return self.graph.known(a - b if largest else b - a)
 
 
-def _is_last(demands: Iterable[tuple[_Lookup, _Scope]], home: _Scope, reach: _Bound) -> bool:
-    """True when no state is looked up but the last one, the same in all loops around."""
-    states = [(k.at, user) for k, user in demands if k.part is None]
-    return all(at is reach and not at.indices & {s.index for s in user.up_to(home)} for at, user in states)
-
-
-def _distinct_parts(demands: Iterable[tuple[_Lookup, _Scope]]) -> list[Term]:
-    return list(dict.fromkeys(k.part for k, _ in demands if k.part is not None))
+def _is_last(places: Iterable[tuple[Dim, _Scope]], home: _Scope, end: _Bound) -> bool:
+    """True when nothing is looked up but what is last, the same in all loops around."""
+    return all(at is end and not at.indices & {s.index for s in user.up_to(home)} for at, user in places)
 
 
 def _slacks(relation: str, left: Dim, right: Dim) -> list[Dim]:
@@ -920,9 +927,9 @@ class _Writer:
             loop = run.loop
             if track not in self.stems:
                 self.stems[track] = self.names.stem("yzsuv" if loop.step > 0 else "egdqr", "_states")
-            stem = self.stems[track]
-            run.name = stem if run.only_last else f"{stem}_states"
-            run.stores = {part: self.names.stem("abcw", "_states") + "_states" for part in run.parts}
+            for part, only_last in run.only_last.items():
+                stem = self.stems[track] if part is None else self.names.stem("abcw", "_states")
+                run.stores[part] = stem if only_last else f"{stem}_states"
 
     def _name_loops(self, nodes: Sequence[_Node]) -> None:
         loops = [n for n in nodes if n.inner is not n.home and n.inner.index is not None]
@@ -956,27 +963,23 @@ class _Writer:
         self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
 
     def _kept(self, node: _Node, run: _Run, code: _Code) -> _Code:
-        kept = f"{run.stores[node.term]}[{node.home.variable}]"
+        kept = run.place(node.term, node.home.variable)
         node.home.lines.append(f"{kept} = {code.text}{self.comment(node.term, node.home)}")
         return _Code(kept)
 
     def _looked_up(self, node: _Node, lookup: _Lookup) -> _Code:
         run = self.runs[node.args[0]]
-        if run.only_last:
-            code = _Code(run.name)
-        else:
-            name = run.name if lookup.part is None else run.stores[lookup.part]
-            code = _Code(f"{name}[{self.dim(lookup.at, node.home).text}]")
+        code = _Code(run.place(lookup.part, self.dim(lookup.at, node.home).text))
         return code if lookup.part is not None else _converted(code, _kind_of(run.loop.slot), _kind(node.term))
 
     def _recurrence(self, node: _Node, run: _Run) -> None:
         """The loop of a recurrence; the states are kept in the form that the previous state has."""
-        loop, inner, name = run.loop, node.inner, run.name
+        loop, inner, name = run.loop, node.inner, run.stores[None]
         start, body = (self._as_state(term, key, run) for term, key in zip(node.term.args, node.args, strict=False))
-        following = f"{name}[{self.dim(dim(loop.index) + loop.step, inner).text}]"
+        following = run.place(None, self.dim(dim(loop.index) + loop.step, inner).text)
         lines = node.home.lines
-        lines += [f"{store} = {{}}" for store in run.stores.values()]
-        if run.only_last:
+        lines += [f"{run.stores[part]} = {{}}" for part in run.parts if not run.only_last[part]]
+        if run.only_last[None]:
             lines.append(f"{name} = {start}")
         else:
             lines.append(f"{name} = {{{self.dim(loop.first, node.home).text}: {start}}}")
@@ -984,7 +987,7 @@ class _Writer:
         ends = stop if loop.step > 0 and first == "0" else f"{first}, {stop}" + (", -1" if loop.step < 0 else "")
         lines[-1] += self._step_comment(node)
         lines.append(f"for {inner.variable} in range({ends}):")
-        update = [f"{name if run.only_last else following} = {body}"]
+        update = [f"{following} = {body}"]
         if run.rest is not None:
             condition = f"{inner.variable} {'<' if loop.step > 0 else '>'} {self.bound(run.reach, node.home)}"
             update = [f"if {condition}:", *("    " + line for line in [*run.rest.lines, *update])]
@@ -1169,7 +1172,7 @@ def _symbol(w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
     run = node.binding.run
     if run is None:
         return _Code(w.names.of[node.term.attr])
-    return _Code(run.name if run.only_last else f"{run.name}[{node.binding.variable}]")
+    return _Code(run.place(None, node.binding.variable))
 
 
 def _member(w: _Writer, node: _Node, _args: list[_Code]) -> _Code:

@@ -39,10 +39,10 @@ class RuleIndex:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self._by_op: dict[Op, list[tuple[Rule, frozenset[Op]]]] = {}
+        self._by_op: dict[Op, list[tuple[Rule, frozenset[object]]]] = {}
         self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
-            needed = frozenset(a.op for a in rule.left.args if not is_variable(a) and a.op not in (ops.MEMBER, ops.INT))
+            needed = frozenset(sign for a in rule.left.args for sign in _signs_of_pattern(a))
             self._by_op.setdefault(rule.left.op, []).append((rule, needed))
             distributes = _spreading(rule)
             if distributes is not None:
@@ -55,8 +55,24 @@ class RuleIndex:
             return ()
         if len(rows) == 1 and not rows[0][1]:
             return (rows[0][0],)
-        present = {a.op for a in term.args}
+        present: set[object] = set()
+        for arg in term.args:
+            present.add(arg.op)
+            if len(arg.args) == 1:
+                present.add((arg.op, arg.args[0].op))
         return [rule for rule, needed in rows if needed <= present]
+
+
+def _signs_of_pattern(pattern: Term) -> list[object]:
+    """What an operand must show to match: its operator, and that of its only argument."""
+    if is_variable(pattern) or pattern.op in (ops.MEMBER, ops.INT):
+        return []
+    signs: list[object] = [pattern.op]
+    if len(pattern.args) == 1 and not pattern.op.binder:
+        inside = pattern.args[0]
+        if not is_variable(inside) and inside.op not in (ops.MEMBER, ops.INT):
+            signs.append((pattern.op, inside.op))
+    return signs
 
 
 class Rewriter:
@@ -194,8 +210,11 @@ def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
         or not all(is_variable(a) for a in inside.args)
     ):
         return None
-    sizes = [size for a in inside.args for size in a.shape]
-    if any(not isinstance(size.atom, Name) for size in sizes) or any(a.is_square for a in inside.args):
+    first = inside.args[0]
+    fixed = [(i, size) for i, size in enumerate(first.shape) if size.constant is not None]
+    if any(a.is_square for a in inside.args) or (fixed and inside.op is not ops.ADD):
+        return None
+    if any(size.constant is None and not isinstance(size.atom, Name) for a in inside.args for size in a.shape):
         return None
     images = [with_args(left, (a,)) for a in inside.args]
     if list(right.args) == images:
@@ -207,7 +226,7 @@ def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:
     outer, inner = right.op, inside.op
 
     def spread(term: Term) -> Term | None:
-        if term.args[0].op is not inner:
+        if term.args[0].op is not inner or any(term.args[0].shape[i] is not size for i, size in fixed):
             return None
         images = [with_args(term, (a,)) for a in term.args[0].args]
         return with_args_of(outer, images[::-1] if backwards else images)

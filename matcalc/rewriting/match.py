@@ -159,7 +159,7 @@ def match(pattern: Term, subject: Term, b: Bindings, linear: bool = False) -> It
                 if not rest:
                     yield found
         else:
-            for found, stop in _match_run(pattern.args, subject.args, 0, matched, linear, op):
+            for found, stop in _match_run(pattern.args, subject.args, 0, matched, linear, op, whole=True):
                 if stop == len(subject.args):
                     yield found
         return
@@ -233,9 +233,18 @@ def _match_binder(pattern: Term, subject: Term, b: Bindings, linear: bool) -> It
 
 
 def _match_run(
-    patterns: tuple[Term, ...], subjects: tuple[Term, ...], at: int, b: Bindings, linear: bool, op: Op
+    patterns: tuple[Term, ...],
+    subjects: tuple[Term, ...],
+    at: int,
+    b: Bindings,
+    linear: bool,
+    op: Op,
+    whole: bool = False,
 ) -> Iterator[tuple[Bindings, int]]:
-    """Match a run of factors from ``at`` on; yields the bindings and where the run ends."""
+    """Match a run of factors from ``at`` on; yields the bindings and where the run ends.
+
+    With ``whole`` only runs to the very end are wanted.
+    """
     if not patterns:
         yield b, at
         return
@@ -248,16 +257,20 @@ def _match_run(
         if known is not None and is_variable(first):
             parts = known.args if known.op is op else (known,)
             if subjects[at : at + len(parts)] == parts:
-                yield from _match_run(rest, subjects, at + len(parts), b, linear, op)
+                yield from _match_run(rest, subjects, at + len(parts), b, linear, op, whole)
             return
         combine = _COMBINE[op]
-        for length in range(1, available + 1):
+        shortest = available if whole and not rest else 1
+        if whole and rest and all(is_variable(p) and p.attr in b for p in rest):  # the rest has a known length
+            widths = (len(t.args) if t.op is op else 1 for t in (b[p.attr] for p in rest))
+            shortest = available = len(subjects) - at - sum(widths)
+        for length in range(max(shortest, 1), available + 1):
             piece = subjects[at] if length == 1 else combine(*subjects[at : at + length])
             for found in match(first, piece, b, linear):
-                yield from _match_run(rest, subjects, at + length, found, linear, op)
+                yield from _match_run(rest, subjects, at + length, found, linear, op, whole)
         return
     for found in match(first, subjects[at], b, linear):
-        yield from _match_run(rest, subjects, at + 1, found, linear, op)
+        yield from _match_run(rest, subjects, at + 1, found, linear, op, whole)
 
 
 def _match_inside(

@@ -14,6 +14,7 @@ from ..calculus.present import present
 from ..calculus.system import System
 from ..terms import build, ops
 from ..terms.build import coefficient
+from ..terms.dims import ONE
 from ..terms.term import Term
 from ..terms.walk import contains
 from .equation import Equation
@@ -154,17 +155,28 @@ def undo_vec(system: System, equation: Equation, unknown: Term) -> Iterator[Move
 
 def transpose_sides(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """The unknown occurs only transposed: transpose both sides."""
-    if not any(_has_transposed(a, unknown) for a in addends(equation.left)):
+    parts = addends(equation.left)
+    if any(_is_row_of_vec(a) for a in parts):
         return
-    left = build.add(*(system.simplify(build.transpose(a)) for a in addends(equation.left)))
+    is_row = equation.left.rows is ONE and equation.left.cols is not ONE
+    if not is_row and not any(_has_transposed(a, unknown) for a in parts):
+        return
+    left = build.add(*(system.simplify(build.transpose(a)) for a in parts))
     yield Move("transpose both sides", Equation(left, _zero_like(left)))
 
 
-def _has_transposed(addend: Term, unknown: Term) -> bool:
+def _bare(addend: Term) -> Term:
     _, rest = coefficient(addend)
-    if rest.op is ops.SCALE:
-        rest = rest.args[1]
-    return rest.op is ops.TRANSPOSE and rest.args[0].op is not ops.VEC and contains(rest, unknown)
+    return rest.args[1] if rest.op is ops.SCALE else rest
+
+
+def _has_transposed(addend: Term, unknown: Term) -> bool:
+    return _bare(addend).op is ops.TRANSPOSE and contains(addend, unknown)
+
+
+def _is_row_of_vec(addend: Term) -> bool:
+    rest = _bare(addend)
+    return rest.op is ops.TRANSPOSE and rest.args[0].op is ops.VEC
 
 
 def multiply_out(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
@@ -193,12 +205,16 @@ def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]
     elif all(p.right == first.right for p in around):
         scalar, right = build.ONE_NUM, first.right
         left = (
-            build.add(*(build.smul(p.scalar, build.mul(*p.left) if p.left else _eye(unknown.rows)) for p in around)),
+            build.add(
+                *(build.smul(p.scalar, build.mul(*p.left) if p.left else build.eye(unknown.rows)) for p in around)
+            ),
         )
     elif all(p.left == first.left for p in around):
         scalar, left = build.ONE_NUM, first.left
         right = (
-            build.add(*(build.smul(p.scalar, build.mul(*p.right) if p.right else _eye(unknown.cols)) for p in around)),
+            build.add(
+                *(build.smul(p.scalar, build.mul(*p.right) if p.right else build.eye(unknown.cols)) for p in around)
+            ),
         )
     else:
         return
@@ -225,10 +241,6 @@ class Around(NamedTuple):
     scalar: Term
     left: tuple[Term, ...]
     right: tuple[Term, ...]
-
-
-def _eye(n: object) -> Term:
-    return build.eye(n)  # type: ignore[arg-type]
 
 
 def _around(addend: Term, unknown: Term) -> Around | None:

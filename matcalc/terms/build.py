@@ -325,10 +325,10 @@ def power_of(base: Term, exponent: Term) -> Term:
             if base.op is ops.POW:
                 inner = base.args[1]
                 return power_of(base.args[0], smul(exponent, inner))
-            if base.op is ops.TIMES or base.op is ops.SCALE:
-                number, rest = coefficient(base)
-                if number != 1 and (number != 0 or power > 0):
-                    return smul(power_of(num(number), exponent), power_of(rest, exponent))
+            if base.op is ops.TIMES:
+                return times(*(power_of(factor, exponent) for factor in base.args))
+            if base.op is ops.SCALE:
+                return smul(power_of(base.args[0], exponent), power_of(base.args[1], exponent))
     if base.op is ops.ONES or base is ONE_NUM:
         return ones(like.rows, like.cols)
     return make(ops.POW, (base, exponent), None, like.rows, like.cols)
