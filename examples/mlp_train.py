@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -58,7 +59,7 @@ def main() -> int:
     targets = np.where(np.eye(10)[labels] > 0, 0.9, -0.9)
 
     rng = np.random.default_rng(0)
-    weights = [rng.normal(size=(m, n)) / np.sqrt(m) for m, n in zip(SIZES, SIZES[1:], strict=False)]
+    weights = [rng.normal(size=(m, n)) / np.sqrt(m) for m, n in pairwise(SIZES)]
     biases = [np.zeros(n) for n in SIZES[1:]]
     layers = len(weights)
     speed = [np.zeros_like(p) for p in (*weights, *biases)]
@@ -68,7 +69,7 @@ def main() -> int:
         order = rng.permutation(len(x))
         for at in range(0, len(x), BATCH):
             pick = order[at : at + BATCH]
-            given = {"X": x[pick], "T": targets[pick], "W": weights, "b": biases, "L": layers}
+            given = {"X": x[pick], "T": targets[pick], "W": weights, "b": biases}
             steps = [grad_w(**given, i=i) for i in range(layers)] + [grad_b(**given, i=i) for i in range(layers)]
             for v, step, parameter in zip(speed, steps, (*weights, *biases), strict=True):
                 v *= MOMENTUM

@@ -75,7 +75,7 @@ WRONG = {
     "transposes entry by entry": ("simplify", "[x] A .* B -> A .* B' for A, B: matrix(n, n)", "values"),
     # indices
     "range one too short": ("simplify", "[x] sum(i=a..b, A) -> (b - a)*A", "values"),
-    "empty range": ("simplify", "[x] sum(i=a..b, e[i]) -> e[a] + sum(i=a+1..b, e[i])", "values"),
+    "empty range": ("simplify", "[x] sum(i=a..b, e[i]) -> e[a] + sum(i=a+1..b, e[i])", "termination"),
     "other range": ("simplify", "[x] sum(i=a..b, s*e[i]) -> s*sum(i=1..b, e[i])", "values"),
     "index out of its sum": ("simplify", "[x] sum(i=a..b, e[i]*f[i]) -> sum(i=a..b, e[i])*f[i]", "loader"),
     "body taken for a constant": (

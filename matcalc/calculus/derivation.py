@@ -102,9 +102,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         return
     line.term = build.diff(line.term)
     while True:
-        places = [
-            t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0] not in targets and t.args[0].op is not ops.STATE
-        ]
+        places = [t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0].args and t.args[0].op is not ops.STATE]
         if not places:
             return
         mapping: dict[Term, Term] = {}
@@ -115,7 +113,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
             local = line.system.local_differential(node, (a for a in node.args if a in varies))
             rule = rule or local.rule
             if local.rule == rule:
-                mapping[place] = build.add(*local.pieces)
+                mapping[place] = sum_out(build.add(*local.pieces), local.summed)
                 conditions.update(dict.fromkeys(local.conditions))
         line.to(rule, replace_outermost(line.term, mapping), tuple(conditions))
 

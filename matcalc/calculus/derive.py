@@ -11,7 +11,7 @@ from ..terms.build import show_shape
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .present import present
-from .reverse import Reverse, at_member, reverse
+from .reverse import Reverse, at_member, reverse, sum_out
 from .system import Condition, System
 from .system import system as with_assumptions
 from .variable import OPEN_FACTS, Variable, variable
@@ -146,7 +146,7 @@ def _forward(system: System, term: Term, targets: set[Term], directions: dict[Te
             continue
         varies.add(node)
         local = system.local_differential(node, (a for a in node.args if a in varies))
-        made[node] = _with_differentials(build.add(*local.pieces), made)
+        made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
     return made[term] if term in varies else build.zeros(term.rows, term.cols)
 
 

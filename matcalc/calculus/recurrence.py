@@ -20,10 +20,7 @@ from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import moved_symbol, open_state, postorder, replace, substitute_indices
 from .chain import common
-from .system import Condition, System
-
-RUNNING = 1_000_000
-"""The level of an index until the constructor gives it its own."""
+from .system import RUNNING, Condition, System
 
 Walk = Callable[[System, Term, Term, Collection[Term], str], tuple[dict[Term, Term], tuple[Condition, ...]]]
 
@@ -118,7 +115,9 @@ class _Adjoint:
         loop, running = self.loop, self.running
         last = loop.at - loop.step
         start = replace(part, {self.seed: self.carried, self.slot: self.state_at(last)}, {loop.index: last})
-        state = build.sym(Symbol(self.seed.attr.name + "'", *self._shape(dim(running) + loop.step), frozenset(), "state"))
+        state = build.sym(
+            Symbol(self.seed.attr.name + "'", *self._shape(dim(running) + loop.step), frozenset(), "state")
+        )
         here, before = dim(running), dim(running) - loop.step
         back = replace(self.back, {part: state, self.slot: self.state_at(here)}, {loop.index: here})
         one = replace(part, {self.seed: back, self.slot: self.state_at(before)}, {loop.index: before})

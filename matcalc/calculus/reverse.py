@@ -71,7 +71,7 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
         local = system.local_differential(node, (a for a in node.args if a in varies))
         conditions.update(dict.fromkeys(local.conditions))
         for piece in local.pieces:
-            for argument, value, opened in _through(system, piece, total, table):
+            for argument, value, opened in _through(system, piece, total, table, local.summed):
                 scope = (node.indices | opened) - outer
                 value = sum_out(value, scope - argument.indices)
                 arriving.setdefault(argument, []).append(value)
@@ -86,10 +86,12 @@ def walk(
     return found.carried, found.conditions
 
 
-def _through(system: System, piece: Term, carried: Term, table: str) -> Iterable[tuple[Term, Term, frozenset[Index]]]:
+def _through(
+    system: System, piece: Term, carried: Term, table: str, summed: frozenset[Index]
+) -> Iterable[tuple[Term, Term, frozenset[Index]]]:
     """Move what is carried over the linear primitives of one local differential."""
     found: list[tuple[Term, Term, frozenset[Index]]] = []
-    stack: list[tuple[Term, Term, frozenset[Index]]] = [(piece, carried, frozenset())]
+    stack: list[tuple[Term, Term, frozenset[Index]]] = [(piece, carried, summed)]
     while stack:
         linear, outside, opened = stack.pop()
         if not linear.has_diff:
@@ -150,7 +152,8 @@ def _resolve(where: Dim, at: Dim, free: list[Index], value: Term, family: Family
         if any(index in (i.lo.indices | i.hi.indices) for i in rest):
             continue
         moved = substitute_indices(value, {index: solution})
-        for low, high in ((index.lo, solution), (solution, index.hi)):
+        least, most = (index.lo, index.hi) if index.step > 0 else (index.hi, index.lo)
+        for low, high in ((least, solution), (solution, most)):
             moved = build.smul(_within(low, high, at, family), moved)
         return sum_out(moved, rest)
     raise NotDifferentiable(f"the member {family.name}[{where}] cannot be solved for its index")

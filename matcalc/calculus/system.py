@@ -13,11 +13,16 @@ from ..rewriting.loader import LinearRow, load
 from ..rewriting.match import FLAT, HOLE, instantiate, match
 from ..rewriting.rule import Has, Rule
 from ..terms import build, ops
+from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.symbols import Grid
 from ..terms.term import Term
+from ..terms.walk import substitute_indices
 
 Condition = tuple[Term, str]
+RUNNING = 1_000_000
+"""The level of an index until the constructor gives it its own."""
+
 MAX_FACTORS = 6
 """The differential of a power with a number up to this as exponent is written out."""
 
@@ -28,6 +33,8 @@ class Local(NamedTuple):
     rule: str
     pieces: tuple[Term, ...]
     conditions: tuple[Condition, ...]
+    summed: frozenset[Index] = frozenset()
+    """Bound indices of the operation over which the pieces are to be summed."""
 
 
 class Moved(NamedTuple):
@@ -104,6 +111,8 @@ class System:
             return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
         if op is ops.MPOW and 2 <= (node.attr.constant or 0) <= MAX_FACTORS:
             return Local("d-power", tuple(_powers(node)), ())
+        if op is ops.PROD and not node.is_scalar:
+            return Local("d-ordered-product", (_one_factor(node),), (), frozenset((node.attr.index,)))
         if op is ops.BLOCK:
             return Local("d-block", tuple(_blocks(node, moving)), ())
         for rule in self._differentials.get(op, ()):
@@ -219,6 +228,16 @@ def _powers(node: Term) -> Iterator[Term]:
     count = int(node.attr.constant)
     for r in range(count):
         yield build.mul(build.mpow(base, r), build.diff(base), build.mpow(base, count - 1 - r))
+
+
+def _one_factor(node: Term) -> Term:
+    """The ordered product with its factor at i replaced by the differential: M_1 … dM_i … M_L."""
+    index, step, body = node.attr.index, node.attr.step, node.args[0]
+    sides = []
+    for lo, hi in ((index.lo, dim(index) - step), (dim(index) + step, index.hi)):
+        running = Index(RUNNING, lo, hi, step)
+        sides.append(build.prod_over(running, substitute_indices(body, {index: dim(running)}), step))
+    return build.mul(sides[0], build.diff(body), sides[1])
 
 
 def _blocks(node: Term, moving: set[Term]) -> Iterator[Term]:

@@ -6,9 +6,9 @@ a twin of the same name and used again afterwards.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
+from fractions import Fraction
 
 from ..errors import MatcalcError, NotDifferentiable
 from ..rewriting.match import FLAT

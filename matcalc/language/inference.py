@@ -10,7 +10,21 @@ from collections.abc import Callable, Mapping
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
-from ..terms.dims import MINUS_ONE, ONE, UNBOUNDED, ZERO, Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
+from ..terms.dims import (
+    MINUS_ONE,
+    ONE,
+    UNBOUNDED,
+    ZERO,
+    Atom,
+    Dim,
+    Index,
+    Name,
+    SizeAt,
+    dim,
+    format_dim,
+    known_nonnegative,
+    substitute,
+)
 from ..terms.symbols import Family, Unknown
 from .functions import FUNCTIONS, NOT_YET, RULE_FUNCTIONS, SPECIAL, Function
 from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter, Recurring

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from ..errors import MatcalcError
 from ..terms import ops
-from ..terms.build import indicator, member, sym, with_args
+from ..terms.build import ONE_NUM, indicator, member, sym, with_args
 from ..terms.dims import (
     ONE,
     UNBOUNDED,
@@ -350,7 +350,7 @@ class _Graph:
     def operands(self, term: Term) -> tuple[Term, ...]:
         """The nodes of which the value of a node is computed."""
         lookup = self.lookups.get(term)
-        return term.args if lookup is None else (lookup.track,)
+        return _spread(term) if lookup is None else (lookup.track,)
 
     def free(self, term: Term) -> frozenset[Index | Symbol]:
         """The indices and previous states that are bound outside the term."""
@@ -408,6 +408,20 @@ class _Graph:
             todo += [t for t in term.args if t not in seen]
             seen.update(term.args)
         return found
+
+
+def _spread(term: Term) -> tuple[Term, ...]:
+    """The operands; of a sum with a multiple of ones, the number that NumPy adds to every entry."""
+    if term.op is not ops.ADD or term.is_scalar:
+        return term.args
+    found = tuple(_number_of_ones(arg) or arg for arg in term.args)
+    return term.args if all(arg.is_scalar for arg in found) else found
+
+
+def _number_of_ones(term: Term) -> Term | None:
+    if term.op is ops.ONES:
+        return ONE_NUM
+    return term.args[0] if term.op is ops.SCALE and term.args[1].op is ops.ONES else None
 
 
 def _is_costly(part: Term) -> bool:
@@ -606,7 +620,8 @@ class _Plan:
             key = self._used_in(lookup.track, home)
             self.demands.setdefault(key, []).append((lookup, home))
             return _Node(term, binding, home, home, [key], [], users)
-        guards, operands = _guarded(term)
+        guards, factors = _guarded(term)
+        operands = factors if guards else self.graph.operands(term)
         inner = home.inside(guards) if guards else home
         if isinstance(term.attr, Range):
             index, step = term.attr
@@ -784,7 +799,7 @@ def _trusted(graph: _Graph) -> set[Term]:
         if lookup is not None:
             if lookup.track.args[0] in safe and _safe_steps(lookup, names):
                 safe.add(term)
-        elif _is_track(term) or not all(a in safe for a in term.args):
+        elif _is_track(term) or not all(a in safe for a in graph.operands(term)):
             continue
         elif all(_in_range(*r, names) for r in _places(term)):
             safe.add(term)
@@ -1148,7 +1163,7 @@ def _printable(graph: _Graph) -> set[Term]:
         elif term in graph.lookups:
             sizes[term] = min(term.weight, LARGE)
         else:
-            sizes[term] = min(1 + sum(sizes[arg] for arg in term.args), LARGE)
+            sizes[term] = min(1 + sum(sizes.get(arg, 1) for arg in term.args), LARGE)
     return {term for term, size in sizes.items() if size < LARGE}
 
 

@@ -831,7 +831,12 @@ def _reversed(index: Index, body: Term) -> tuple[Index, int, Term]:
 
 
 def sum_over(index: Index, body: Term) -> Term:
-    """The sum of ``body`` over ``index``."""
+    """The sum of ``body`` over ``index``; the order does not matter, so the range goes up."""
+    if index.step < 0:
+        from .walk import substitute_indices
+
+        up = Index(index.level, index.hi, index.lo)
+        return binder(ops.SUM, Range(up), substitute_indices(body, {index: dim(up)}))
     return binder(ops.SUM, Range(index), body)
 
 

@@ -96,10 +96,10 @@ def map_attr(attr: Any, atoms: Mapping[Atom, Dim]) -> Any:
     if isinstance(attr, Symbol):
         return moved_symbol(attr, atoms) if attr.rows.indices or attr.cols.indices else attr
     if isinstance(attr, Loop):
-        index = substitute_atom(attr.index, atoms).atom
-        assert isinstance(index, Index)
+        running = substitute_atom(attr.index, atoms).atom
+        assert isinstance(running, Index)
         first, at = substitute(attr.first, atoms), substitute(attr.at, atoms)
-        return Loop(index, attr.step, first, at, moved_symbol(attr.slot, atoms))
+        return Loop(running, attr.step, first, at, moved_symbol(attr.slot, atoms))
     if type(attr) is tuple:
         return tuple(substitute(p, atoms) if isinstance(p, Dim) else p for p in attr)
     return attr
