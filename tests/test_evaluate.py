@@ -228,7 +228,7 @@ phi = Unknown("phi", 0)
 def recurrence(body, start, first, at, step=1, rows=None, level=90):
     """The state at ``at``; ``body`` makes the next state of the index and the state."""
     index = Index(level, dim(first), UNBOUNDED if step > 0 else -UNBOUNDED, step)
-    slot = Symbol("previous", rows(dim(index)) if rows else start.rows, start.cols, frozenset(), "state")
+    slot = Symbol(f"previous{level}", rows(dim(index)) if rows else start.rows, start.cols, frozenset(), "state")
     return b.state(Loop(index, step, dim(first), dim(at), slot), start, body(dim(index), b.sym(slot)))
 
 
@@ -296,19 +296,14 @@ def test_each_start_has_its_own_states():
     assert np.allclose(evaluate(term, env), np.linalg.matrix_power(env.symbols[S.attr], 3) @ sum(starts))
 
 
-@pytest.mark.parametrize("level", [70, 95])
-def test_a_recurrence_whose_step_is_a_recurrence(level):
+def test_a_recurrence_whose_step_is_a_recurrence():
     def step(k, s):
         return recurrence(lambda j, u: b.add(u, b.integer(k), b.times(b.num(100), s)), s, 0, 2)
 
-    if level == 70:
-        pytest.skip("levels below those of inner indices are not made by the language")
     expected = 1.0
     for k in range(3):
-        for _ in range(2):
-            before = expected if _ == 0 else before
-            expected = expected + k + 100 * before
-    assert evaluate(recurrence(step, t, 0, 3, level=level), Env(symbols={t.attr: 1.0})) == expected
+        expected += 2 * (k + 100 * expected)
+    assert evaluate(recurrence(step, t, 0, 3, level=95), Env(symbols={t.attr: 1.0})) == expected
 
 
 def test_chains_of_recurrences_need_no_recursion():
@@ -316,7 +311,8 @@ def test_chains_of_recurrences_need_no_recursion():
     for depth in range(2000):
         term = recurrence(lambda k, s: b.scale(b.num(Fraction(1, 2)), s), b.add(term, y), 0, depth % 3)
     assert np.isfinite(value(term)).all()
-    assert np.isfinite(value(power(T), sample(power(T), 0, sizes={Name("T"): 5000, Name("n"): 1}))).any()
+    env = Env({Name("T"): 5000, Name("n"): 1}, symbols={S.attr: -1, x.attr: 2})
+    assert evaluate(power(T), env) == 2
 
 
 def test_states_on_the_wrong_side_are_refused():
@@ -354,7 +350,7 @@ def test_differentials_inside_a_recurrence_see_its_states():
 
     env = Env({Name("T"): 2, Name("n"): 2}, symbols={S.attr: np.eye(2), x.attr: [1, 2]}, differentials=differential)
     assert np.array_equal(evaluate(term, env), [[3.0], [4.0]])
-    assert np.array_equal(seen[1], [[2.0], [3.0]])
+    assert np.array_equal(seen[-1], [[2.0], [3.0]])
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -1,6 +1,6 @@
-"""The examples run; the derivation of the Gaussian estimates is a golden test.
+"""The examples run; the derivations of the Gaussian estimates and of back-propagation are golden tests.
 
-``tests/golden/gaussian_mle.txt`` is what ``matcalc run`` prints.  Beside the text, every formula reads
+``tests/golden/<script>.txt`` is what ``matcalc run`` prints.  Beside the text, every formula reads
 back to the identical term, every ``==`` holds by the normal form, and every step is replayed with
 numbers.
 """
@@ -24,7 +24,8 @@ from matcalc.terms.dims import Name
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-GOLDEN = Path(__file__).parent / "golden" / "gaussian_mle.txt"
+GOLDEN = Path(__file__).parent / "golden"
+SCRIPTS = ("gaussian_mle", "mlp_gradient")
 SIZES = {Name("n"): 7, Name("m"): 2}  # more samples than dimensions: the covariance is invertible
 
 
@@ -40,19 +41,19 @@ def matcalc(*arguments: str, cwd: Path = ROOT) -> str:
     return run(sys.executable, "-m", "matcalc", *arguments, cwd=cwd)
 
 
-# ---------------------------------------------------------------- the Gaussian script
+# ---------------------------------------------------------------- the scripts of the post
 
 
 @cache
-def gaussian() -> tuple[mc.Session, list[Answer]]:
-    """The session after the script, and its answers."""
+def answers_of(script: str) -> tuple[mc.Session, list[Answer]]:
+    """The session after a script, and its answers."""
     session = mc.Session()
-    return session, session.run((EXAMPLES / "gaussian_mle.mc").read_text(encoding="utf-8"))
+    return session, session.run((EXAMPLES / f"{script}.mc").read_text(encoding="utf-8"))
 
 
-def wrong() -> Iterator[str]:
+def wrong(script: str) -> Iterator[str]:
     """What the numbers, the normal forms or the printed texts say against the answers."""
-    session, answers = gaussian()
+    session, answers = answers_of(script)
     for answer in answers:
         if answer.kind == "identity" and answer.value.how != "the same normal form":
             yield f"{answer.statement}: {answer.value}"
@@ -79,16 +80,19 @@ def _wrong_steps(session: mc.Session, shown: Steps) -> list[str]:
     return derivation_errors(shown.steps, variable, require)
 
 
-def test_the_gaussian_derivation(update_golden: bool) -> None:
-    assert list(wrong()) == []
-    transcript = matcalc("run", str(EXAMPLES / "gaussian_mle.mc"))
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_derivation_of_the_post(script: str, update_golden: bool) -> None:
+    assert list(wrong(script)) == []
+    transcript = matcalc("run", str(EXAMPLES / f"{script}.mc"))
+    golden = GOLDEN / f"{script}.txt"
     if update_golden:
-        GOLDEN.write_text(transcript, encoding="utf-8")
-    assert transcript == GOLDEN.read_text(encoding="utf-8")
+        golden.write_text(transcript, encoding="utf-8")
+    assert transcript == golden.read_text(encoding="utf-8")
 
 
-def test_the_golden_file_says_where_the_post_slips() -> None:
-    assert GOLDEN.read_text(encoding="utf-8").count("The post ") >= 4
+@pytest.mark.parametrize(("script", "slips"), [("gaussian_mle", 4), ("mlp_gradient", 1)])
+def test_the_golden_file_says_where_the_post_slips(script: str, slips: int) -> None:
+    assert (GOLDEN / f"{script}.txt").read_text(encoding="utf-8").count("The post ") >= slips
 
 
 # ---------------------------------------------------------------- as a user runs them

@@ -21,8 +21,8 @@ from matcalc.numeric.check import (
 from matcalc.numeric.evaluate import Env, evaluate
 from matcalc.numeric.sample import sample
 from matcalc.terms import build as b
-from matcalc.terms.dims import ONE, Index, Name, dim
-from matcalc.terms.symbols import Family, Symbol, Unknown
+from matcalc.terms.dims import ONE, UNBOUNDED, Index, Name, SizeAt, dim
+from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
 
 m, n, N = dim("m"), dim("n"), dim("N")
 
@@ -259,3 +259,120 @@ def test_directions_are_callable_for_any_term():
     directions = Directions(0)
     expected = directions(A, env) @ env.symbols[x.attr] + env.symbols[A.attr] @ directions(x, env)
     assert np.allclose(directions(term, env), expected)
+
+
+# ---------------------------------------------------------------- recurrences
+
+L, T = dim("L"), dim("T")
+LAYER = Index(1, dim(0), L - 1)
+
+
+def width(k):
+    return dim(SizeAt("h", dim(k)))
+
+
+W = Family("W", LAYER, width(dim(LAYER) + 1), width(LAYER))
+BIAS = Family("c", LAYER, width(dim(LAYER) + 1), ONE)
+x0, target = variable("x", width(0)), variable("t", width(L))
+phi, dphi = Unknown("phi", 0), Unknown("phi", 1)
+
+
+def recurrence(body, start, first, at, step=1, rows=None, level=90):
+    index = Index(level, dim(first), UNBOUNDED if step > 0 else -UNBOUNDED, step)
+    slot = Symbol(f"previous{level}", rows(dim(index)) if rows else start.rows, start.cols, frozenset(), "state")
+    return b.state(Loop(index, step, dim(first), dim(at), slot), start, body(dim(index), b.sym(slot)))
+
+
+def before(k, y):
+    return b.add(b.mul(b.member(W, k), y), b.member(BIAS, k))
+
+
+def network(at):
+    return recurrence(lambda k, y: b.fun(phi, before(k, y)), x0, 0, at, rows=width)
+
+
+def delta(k):
+    return b.had(adjoint(dim(k) + 1), b.fun(dphi, before(dim(k), network(k))))
+
+
+def adjoint(at):
+    def step(k, e):
+        return b.mul(b.transpose(b.member(W, k - 1)), b.had(e, b.fun(dphi, before(k - 1, network(k - 1)))))
+
+    return recurrence(step, b.sub(network(L), target), L, at, -1, rows=width)
+
+
+def power(at):
+    return recurrence(lambda k, u: b.fun("tanh", b.mul(X, u)), x, 0, at)
+
+
+def power_back(at):
+    def step(k, e):
+        return b.mul(b.transpose(X), b.had(e, b.sub(b.ones(n), b.power_of(power(k), TWO))))
+
+    return recurrence(step, power(T), T, at, -1)
+
+
+def through_time():
+    k = Index(80, dim(0), T - 1)
+    slope = b.sub(b.ones(n), b.power_of(power(dim(k) + 1), TWO))
+    return b.sum_over(k, b.mul(b.had(power_back(dim(k) + 1), slope), b.transpose(power(k))))
+
+
+HALF = b.num(Fraction(1, 2))
+loss = b.times(HALF, b.power_of(b.norm(b.sub(network(L), target)), TWO))
+energy = b.times(HALF, b.mul(b.transpose(power(T)), power(T)))
+RECURRENT = {
+    "a layer": (loss, b.member(W, "i"), b.mul(delta("i"), b.transpose(network("i")))),
+    "the first layer": (loss, b.member(W, 0), b.mul(delta(0), b.transpose(x0))),
+    "the last layer": (loss, b.member(W, L - 1), b.mul(delta(L - 1), b.transpose(network(L - 1)))),
+    "a bias": (loss, b.member(BIAS, "i"), delta("i")),
+    "the start": (loss, x0, adjoint(0)),
+    "the target": (loss, target, b.sub(target, network(L))),
+    "a shared parameter": (energy, X, through_time()),
+    "the start of a shared recurrence": (energy, x, power_back(0)),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_gradients_through_recurrences(name):
+    function, wrt, answer = RECURRENT[name]
+    result = check_derivative(function, wrt, answer, "gradient", trials=4)
+    assert result, result.message
+    wrong = check_derivative(function, wrt, b.smul(b.num(Fraction(100, 99)), answer), "gradient", trials=4)
+    assert not wrong
+
+
+def test_one_layer_is_tried_as_well():
+    assert {"L": 1, "i": 0} in check_derivative(*RECURRENT["a layer"], "gradient").sizes
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 50])
+def test_gradients_of_any_depth(steps):
+    for function, wrt, answer in (RECURRENT["a shared parameter"], RECURRENT["the start of a shared recurrence"]):
+        env = sample([function, wrt, answer], steps, sizes={Name("T"): steps})
+        expected = numeric_jacobian(function, wrt, env)
+        assert np.allclose(expected, evaluate(b.vec(answer), env).T, atol=1e-9)
+
+
+def test_hessians_through_recurrences():
+    twice = b.add(b.mul(b.transpose(X), X))
+    square = recurrence(lambda k, u: b.mul(X, u), x, 0, 1)
+    result = check_derivative(b.times(HALF, b.power_of(b.norm(square), TWO)), x, twice, "hessian")
+    assert result, result.message
+
+
+def test_differentials_of_recurrences():
+    """d(u[T]) is a recurrence as well: v[k+1] = dX*u[k] + X*v[k] along u[k+1] = X*u[k]."""
+
+    def linear(at):
+        return recurrence(lambda k, u: b.mul(X, u), x, 0, at)
+
+    along = recurrence(lambda k, v: b.add(b.mul(d(X), linear(k)), b.mul(X, v)), d(x), 0, T)
+    assert replay(d(linear(T)), along) < 1e-9
+    assert replay(d(linear(T)), recurrence(lambda k, v: b.mul(X, v), d(x), 0, T)) > 1e-2
+    split = recurrence(lambda k, v: b.add(b.mul(d(X), linear(k)), b.mul(X, v)), b.zeros(n), 0, T)
+    assert replay(d(linear(T)), split, varying=[X]) < 1e-9
+    total = b.sum_over(I1, recurrence(lambda k, u: b.mul(X, u), b.member(Z, I1), 0, T))
+    moved = recurrence(lambda k, u: b.mul(X, u), b.sum_over(I1, d(b.member(Z, I1))), 0, T)
+    assert replay(d(total), moved, varying=[b.member(Z, "j")]) < 1e-9

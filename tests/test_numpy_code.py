@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def recurrence(body, start, first, at, step=1, rows=None, cols=None, level=90):
     """The state at ``at``; ``body`` makes the next state of the index and the state."""
     index = Index(level, dim(first), UNBOUNDED if step > 0 else -UNBOUNDED, step)
     sides = (side(dim(index)) if side else given for side, given in ((rows, start.rows), (cols, start.cols)))
-    slot = Symbol("previous", *sides, frozenset(), "state")
+    slot = Symbol(f"previous{level}", *sides, frozenset(), "state")
     return b.state(Loop(index, step, dim(first), dim(at), slot), start, body(dim(index), b.sym(slot)))
 
 
@@ -202,6 +203,9 @@ RECURRENCES = {
     "a path that ends in a scalar": b.inner(shared(T), recurrence(lambda k, u: b.mul(row(S), u), x, T, 0, -1)),
     "look-ups of a shifted state": over(
         0, T - 1, lambda k: b.inner(b.fun("tanh", b.add(b.mul(S, shared(k)), x)), shared(k + 1))
+    ),
+    "a part without the state at zero": recurrence(
+        lambda k, e: b.fun("tanh", b.add(b.scale(b.integer(k), e), b.fun("sin", x))), z, T, 0, -1
     ),
     "parts of the step": over(0, L - 1, lambda k: b.total(slope(k))),
     "chain of layers": b.prod_over(Index(9, L - 1, ZERO, -1), layer(Index(9, L - 1, ZERO, -1)), -1),
@@ -784,3 +788,118 @@ def test_recurrences_of_any_depth(name, depth):
             compare(RECURRENCES[name], "mixed", depth, sizes=sizes)
         except (ShapeError, KeyError):
             assert depth == 0 and (name in DEEP or name.startswith("chain"))
+
+
+def run(term, **values):
+    function = compile_numpy(term)
+    return function(**{name: value for name, value in values.items() if name in function.arguments})
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 50])
+def test_the_work_is_linear_in_the_depth(depth):
+    calls = {"phi": 0, "dphi": 0}
+
+    def counting(name, function):
+        def call(value):
+            calls[name] += 1
+            return function(value)
+
+        return call
+
+    rng = np.random.default_rng(0)
+    values = {"W": list(rng.normal(size=(depth, 3, 3)) / 2), "x": rng.normal(size=3), "t": rng.normal(size=3)}
+    values |= {"phi": counting("phi", np.tanh), "dphi": counting("dphi", lambda v: 1 - np.tanh(v) ** 2)}
+    loss = over(0, L - 1, lambda k: b.total(b.mul(b.had(back(k + 1), slope(k)), row(network(k)))))
+    found = run(loss, **values)
+    assert calls == {"phi": depth, "dphi": depth}
+    states = [values["x"]]
+    for layer_k in values["W"]:
+        states.append(np.tanh(layer_k @ states[-1]))
+    e, expected = states[-1] - values["t"], 0.0
+    for k in reversed(range(depth)):
+        delta = e * (1 - states[k + 1] ** 2)
+        expected += np.outer(delta, states[k]).sum()
+        e = values["W"][k].T @ delta
+    assert np.isclose(found, expected)
+
+
+def test_the_source_of_a_recurrence_reads_well():
+    body = to_numpy(RECURRENCES["gradient of a layer"]).split("L = len(W)\n")[1]
+    assert (
+        body
+        == """\
+    a_states = {}
+    y_states = {0: x}  # y[k+1] = phi(W[k]*y[k])
+    for k in range(L):
+        a_states[k] = W[k] @ y_states[k]  # W[k]*y[k]
+        y_states[k + 1] = phi(a_states[k])
+    e = y_states[L] - t  # e[k-1] = W[k-1]'*(e[k] .* phi'(W[k-1]*y[k-1]))
+    for k in range(L, i, -1):
+        b = e * dphi(a_states[k - 1])  # e[k] .* phi'(W[k-1]*y[k-1])
+        if k > i + 1:
+            e = W[k - 1].T @ b
+    return np.outer(b, y_states[i])
+"""
+    )
+    assert "where y[0] = x; y[k+1] = phi(W[k]*y[k])\n" in to_numpy(network(L))
+
+
+def test_only_the_last_state_is_kept_where_no_other_is_needed():
+    assert "_states" not in to_numpy(network(L))
+    assert "_states" not in to_numpy(b.add(shared(T), b.mul(S, shared(T))))
+    assert to_numpy(b.add(shared(T), shared(m))).count("for k") == 1
+    assert "range(max(m, T))" in to_numpy(b.add(shared(T), shared(m)))
+    assert "range(T + 1)" in to_numpy(b.add(shared(T), shared(T + 1)))
+
+
+def test_states_are_computed_outside_the_sum_that_uses_them():
+    lines = to_numpy(RECURRENCES["through time"]).splitlines()
+    (y_loop,) = [k for k, line in enumerate(lines) if "y_states[k + 1] =" in line]
+    (e_loop,) = [k for k, line in enumerate(lines) if "e_states[k - 1] =" in line]
+    (sum_loop,) = [k for k, line in enumerate(lines) if "for i in" in line]
+    assert y_loop < e_loop < sum_loop
+    samples = to_numpy(RECURRENCES["through time for each sample"]).splitlines()
+    (start,) = [line for line in samples if "y_states = {0: X[i - 1]}" in line]
+    assert start.startswith("        y")
+
+
+def test_states_are_the_same_whatever_their_names():
+    y, y_states, e = variable("y"), variable("y_states"), variable("e")
+    term = b.add(
+        recurrence(lambda k, u: b.times(u, y_states), y, 0, T), recurrence(lambda k, u: b.times(u, e), y, T, 0, -1)
+    )
+    assert run(term, y=2.0, y_states=3.0, e=5.0, T=2) == 2 * 9 + 2 * 25
+
+
+def test_zero_steps_give_a_copy_of_the_start():
+    start = np.ones(2)
+    found = run(shared(T), S=np.eye(2), x=[1, 2], z=start, T=0)
+    found[:] = 0
+    assert start.all() and np.array_equal(run(network(L), W=[], x=[1, 2], phi=np.tanh), [1.0, 2.0])
+
+
+def test_whole_numbers_as_states_stay_real():
+    halves = recurrence(lambda k, u: b.power_of(u, b.num(Fraction(1, 2))), b.num(-4), 0, 1)
+    with np.errstate(all="ignore"):
+        assert np.isnan(run(halves))
+    assert run(recurrence(lambda k, u: b.power_of(u, b.num(-1)), b.num(2), 0, T), T=3) == 0.5
+
+
+def test_a_state_outside_its_recurrence_is_refused():
+    inside = shared(T).args[1]
+    with pytest.raises(MatcalcError, match="outside"):
+        to_numpy(b.sum_over(I1, b.mul(b.member(P, network(L).attr.index), x)))
+    assert list(compile_numpy(inside).arguments)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 50])
+def test_a_chain_of_layers_with_a_start(depth):
+    rng = np.random.default_rng(depth)
+    widths = rng.integers(1, 4, depth + 1)
+    layers = [rng.normal(size=(high, low)) for low, high in pairwise(widths)]
+    expected = start = rng.normal(size=widths[0])
+    for layer_k in layers:
+        expected = layer_k @ expected
+    index = Index(9, L - 1, ZERO, -1)
+    term = b.mul(b.prod_over(index, layer(index), -1), x0)
+    assert np.allclose(run(term, W=layers, x=start), expected)

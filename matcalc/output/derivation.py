@@ -73,18 +73,69 @@ def _beside(rule: str, conditions: Sequence[str]) -> str:
 
 def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[str]:
     """The first formula, then one line a step: the formula, the rule, the conditions."""
+    shown, parts = _named(steps)
+    terms = list(shown)
+    texts, told = _told_once([to_unicode(shown[t], names) for t in terms], TEXT_WHERE)
+    text = dict(zip(terms, texts, strict=True))
     rows: list[tuple[str, str]] = []
     last: Term | None = None
-    shown, parts = _named(steps)
     for step in steps:
         if step.before is not last:
-            rows.append((f"  {to_unicode(shown[step.before], names)}", ""))
+            rows.append((f"  {text[step.before]}", ""))
         sign = "⇒" if _leads_on(step) else "="
         where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
-        rows.append((f"{sign} {to_unicode(shown[step.after], names)}", _beside(step.rule, where)))
+        rows.append((f"{sign} {text[step.after]}", _beside(step.rule, where)))
         last = step.after
     rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
+    rows += [(f"  where {definition}", "") for definition in told]
     return _columns(rows)
+
+
+TEXT_WHERE, LATEX_WHERE = (" where ", "; "), (r" \quad\text{where } ", r",\; ")
+"""What stands before the first definition of a recurrence, and between two of them."""
+
+
+def _told_once(formulas: Sequence[str], marks: tuple[str, str]) -> tuple[list[str], list[str]]:
+    """Lines without the recurrences that all of them tell alike, and what those are.
+
+    A line that means something else by a name keeps its own definitions.
+    """
+    told: dict[str, str] = {}
+    short: list[str] = []
+    for formula in formulas:
+        body, mark, definitions = _split(formula, marks[0])
+        listed = [d.partition(" = ")[::2] for d in _parts(definitions, marks[1])] if mark else []
+        if any(told.get(left, right) != right for left, right in listed):
+            short.append(formula)
+            continue
+        told.update(listed)
+        short.append(body)
+    return short, [f"{left} = {right}" for left, right in told.items()]
+
+
+def _split(formula: str, mark: str) -> tuple[str, str, str]:
+    """At the first mark outside all brackets."""
+    pieces = formula.split(mark)
+    body = ""
+    for i, piece in enumerate(pieces[:-1]):
+        body = body + (mark if i else "") + piece
+        if _depth(body) == 0:
+            return body, mark, mark.join(pieces[i + 1 :])
+    return formula, "", ""
+
+
+def _parts(text: str, mark: str) -> list[str]:
+    found: list[str] = []
+    for piece in text.split(mark):
+        if found and _depth(found[-1]):
+            found[-1] += mark + piece
+        else:
+            found.append(piece)
+    return found
+
+
+def _depth(text: str) -> int:
+    return sum(text.count(c) for c in "([{") - sum(text.count(c) for c in ")]}")
 
 
 def _named(steps: Sequence[Step]) -> tuple[dict[Term, Term], list[tuple[Term, Term]]]:
@@ -148,20 +199,24 @@ def _aligned(rows: list[str]) -> str:
 
 def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexNames | None = None) -> str:
     """The derivation as an ``aligned`` block, the rule's name beside each line."""
+    shown, parts = _named(steps)
+    terms = list(shown)
+    texts, told = _told_once([to_latex(shown[t], names) for t in terms], LATEX_WHERE)
+    text = dict(zip(terms, texts, strict=True))
     rows: list[str] = []
     last: Term | None = None
-    shown, parts = _named(steps)
     for step in steps:
         if step.before is not last:
-            rows.append(f"& {to_latex(shown[step.before], names)}")
+            rows.append(f"& {text[step.before]}")
         sign = r"\Rightarrow\;" if _leads_on(step) else "="
         left = ""
         if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
             left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
         note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
-        rows.append(f"&{sign} {left}{to_latex(shown[step.after], names)}{note}")
+        rows.append(f"&{sign} {left}{text[step.after]}{note}")
         last = step.after
     rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]
+    rows += [rf"& \text{{where }} {definition}" for definition in told]
     return _aligned(rows)
 
 

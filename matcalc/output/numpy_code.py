@@ -47,7 +47,7 @@ from ..terms.dims import (
 from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term, make
-from ..terms.walk import attr_dims, postorder, replace, substitute_indices
+from ..terms.walk import attr_dims, contains, postorder, replace, substitute_indices
 
 FORMS = ("array", "matrix2d")
 ENDLESS = UNBOUNDED.atom
@@ -389,7 +389,7 @@ class _Graph:
             track, following = self.lookups[state].track, loop.at + loop.step
             for part in self._parts(state.args[1], loop.slot):
                 instance = replace(part, {sym(loop.slot): state}, {loop.index: loop.at})
-                if instance in everything and instance not in self.lookups:
+                if instance in everything and instance not in self.lookups and contains(instance, state):
                     if part is state.args[1]:
                         self.lookups[instance] = _Lookup(track, None, following)
                     else:

@@ -1,0 +1,148 @@
+"""Derivatives through recurrences of symbolic length, against numbers at several depths."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import matcalc as mc
+from matcalc.errors import MatcalcError
+from matcalc.numeric.check import difference, numeric_jacobian
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.sample import sample
+from matcalc.terms import ops
+from matcalc.terms.dims import Atom, Name
+from matcalc.terms.walk import postorder
+
+WHERE = {
+    "phi": "function",
+    "x": "vector(n)",
+    "a": "vector(n)",
+    "c": "vector(n)",
+    "t": "vector(n)",
+    "b": "vector(n)",
+    "A": "matrix(n,n)",
+    "U": "matrix(n,p)",
+    "Q": "posdef(n)",
+    "s": "scalar",
+    "W[k=0..L-1]": "matrix(n,n)",
+    "u[k=0..L-1]": "vector(p)",
+}
+RNN = {"y[0]": "x", "y[k+1]": "tanh(A*y[k] + U*u[k])"}
+RESIDUAL = {"y[0]": "x", "y[k+1]": "y[k] + tanh(W[k]*y[k])"}
+NET = {"y[0]": "x", "y[k+1]": "phi(W[k]*y[k] + b)"}
+DESCENT = {"z[0]": "x", "z[k+1]": "z[k] - s*(A*z[k] - b)"}
+LINEAR = {"z[0]": "x", "z[k+1]": "A*z[k] + U*u[k]"}
+
+CASES = {
+    "network, a weight": ("1/2*norm(y[L] - t)^2", "W[i]", NET),
+    "network, the bias shared": ("1/2*norm(y[L] - t)^2", "b", NET),
+    "network, the input": ("1/2*norm(y[L] - t)^2", "x", NET),
+    "recurrent network, shared weights": ("norm(y[L] - t)^2", "A", RNN),
+    "recurrent network, an input": ("norm(y[L] - t)^2", "u[i]", RNN),
+    "residual network": ("norm(y[L] - t)^2", "W[i]", RESIDUAL),
+    "unrolled gradient descent, step size": ("norm(z[L] - t)^2", "s", DESCENT),
+    "unrolled gradient descent, start": ("norm(z[L] - t)^2", "x", DESCENT),
+    "linear-quadratic regulator": ("z[L]'*Q*z[L] + sum(k=0..L-1, z[k]'*Q*z[k] + norm(u[k])^2)", "u[i]", LINEAR),
+    "losses on all states": ("sum(k=0..L, norm(y[k] - t)^2)", "A", RNN),
+    "powers of a matrix": ("c'*y[L]", "A", {"y[0]": "a", "y[k+1]": "A*y[k]"}),
+    "ordered product": ("norm(prod(j=L-1..0, W[j])*x - t)^2", "W[i]", {}),
+    "one feeds another": (
+        "norm(z[L])^2",
+        "A",
+        {"y[0]": "x", "y[k+1]": "tanh(A*y[k])", "z[0]": "x", "z[k+1]": "sin(A*z[k] + y[k])"},
+    ),
+    "backwards": ("c'*q[0]", "A", {"q[L]": "a", "q[k-1]": "tanh(A*q[k])"}),
+}
+
+
+def error_at(d: mc.Derivative, depth: int, form: str) -> float:
+    """How far the answer is from the derivative by the complex step, with ``depth`` steps."""
+    function, wrt = d.function_expr.term, d.wrt.term
+    answer = d.jacobian.term if form == "jacobian" else d.gradient.term
+    sizes: dict[Atom, int] = {Name("L"): depth, Name("n"): 2, Name("p"): 3}
+    if wrt.op is ops.MEMBER:
+        sizes[Name("i")] = depth // 2
+    env = sample([function, wrt, answer], 3, sizes=sizes)
+    expected = numeric_jacobian(function, wrt, env)
+    given = evaluate(answer, env)
+    return difference(given if form == "jacobian" else given.reshape((1, -1), order="F"), expected)
+
+
+DEPTHS = [(case, depth) for case in CASES for depth in (0, 1, 2, 5, 50) if depth or "[i]" not in CASES[case][1]]
+"""A member of a family is asked for where there is one."""
+
+
+@pytest.mark.parametrize(("case", "depth"), DEPTHS, ids=str)
+def test_gradient_at_every_depth(case: str, depth: int) -> None:
+    expression, wrt, let = CASES[case]
+    assert error_at(mc.derivative(expression, wrt, WHERE, let), depth, "gradient") < 1e-9
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("case", [c for c in CASES if c != "linear-quadratic regulator"], ids=str)
+def test_the_ordered_product_of_jacobians(case: str, depth: int) -> None:
+    """The route by vec: the other answer of the post, from its own rules."""
+    expression, wrt, let = CASES[case]
+    d = mc.derivative(expression, wrt, WHERE, let, route="vec", form="jacobian")
+    assert error_at(d, depth, "jacobian") < 1e-9
+
+
+@pytest.mark.parametrize("case", ["network, a weight", "recurrent network, shared weights", "residual network"], ids=str)
+def test_the_answer_does_not_grow_with_the_depth(case: str) -> None:
+    expression, wrt, let = CASES[case]
+    d = mc.derivative(expression, wrt, WHERE, let)
+    assert d.expr.size < 80
+    assert any(t.op is ops.STATE for t in postorder(d.expr.term))
+
+
+def test_the_errors_of_back_propagation() -> None:
+    """The state of the adjoint recurrence is e[k] = φ'(a[k]) ⊙ …, as the post has it."""
+    expression, wrt, let = CASES["network, a weight"]
+    text = str(mc.derivative(expression, wrt, WHERE, let))
+    assert text.startswith("e[i]*y[i]' where ")
+    assert "e[L-1] = phi'(W[L-1]*y[L-1] + b) .* (y[L] - t)" in text
+    assert "e[k-1] = phi'(W[k-1]*y[k-1] + b) .* (W[k]'*e[k])" in text
+
+
+@pytest.mark.parametrize("member", ["W[0]", "W[L-1]", "W[1]"])
+def test_members_at_the_ends(member: str) -> None:
+    assert mc.derivative("1/2*norm(y[L] - t)^2", member, WHERE, NET).check(trials=2).ok
+
+
+def test_one_step_by_a_state_and_by_a_weight() -> None:
+    step = mc.derivative("y[k+1]", "y[k]", WHERE, NET)
+    assert step.compare("diag(phi'(W[k]*y[k] + b))*W[k]").verdict == "equal"
+    weight = mc.derivative("y[k+1]", "W[k]", WHERE, NET)
+    assert weight.compare("diag(phi'(W[k]*y[k] + b))*kron(y[k]', eye(n))").verdict == "equal"
+    assert mc.derivative("1/2*norm(y[L] - t)^2", "y[L]", WHERE, NET).compare("y[L] - t").verdict == "equal"
+
+
+def test_generated_code_runs_in_time_linear_in_the_depth() -> None:
+    gradient = mc.derivative("1/2*norm(y[L] - t)^2", "W[i]", WHERE, NET).function()
+    calls: list[int] = []
+
+    def phi(z: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        return np.tanh(z)
+
+    counts = []
+    for depth in (10, 20, 40):
+        calls.clear()
+        given = {"W": [np.eye(2)] * depth, "b": np.zeros(2), "x": np.ones(2), "t": np.zeros(2), "i": 0}
+        value = gradient(**given, phi=phi, dphi=lambda z: 1 - np.tanh(z) ** 2)
+        assert value.shape == (2, 2)
+        counts.append(len(calls))
+    assert Fraction(counts[2] - counts[1], counts[1] - counts[0]) == 2
+
+
+def test_a_state_among_all_states_of_a_sum_is_refused() -> None:
+    with pytest.raises(MatcalcError, match="split the sum"):
+        _ = mc.derivative("sum(k=0..L, norm(y[k])^2)", "y[2]", WHERE, NET).expr
+
+
+def test_steps_through_a_recurrence_are_named() -> None:
+    rules = [step.rule for step in mc.derivative("1/2*norm(y[L] - t)^2", "W[i]", WHERE, NET).steps]
+    assert "adjoint recurrence" in rules and rules[-1] == "identify"
