@@ -88,8 +88,11 @@ SIZES = {
     "sizes agree": ("[x] vec(A)'*vec(B) -> tr(A'*B) for A, B: matrix(m, n)", "vec(A)'*vec(B)", 1),
     "the same length but other sides": ("[x] vec(A)'*vec(B) -> tr(A'*B) for A, B: matrix(m, n)", "vec(M)'*vec(M')", 0),
     "a polynomial": ("[x] vec(unvec(x, m, n)) -> x for x: vector(m*n)", "vec(unvec(vec(M), n, m))", 1),
-    "another polynomial": ("[x] inner(unvec(x, m, n), A) -> inner(x, vec(A)) for x: vector(m*n) and A: matrix(m, n)",
-                           "tr(unvec(vec(M), n, m)*M)", 0),
+    "another polynomial": (
+        "[x] inner(unvec(x, m, n), A) -> inner(x, vec(A)) for x: vector(m*n) and A: matrix(m, n)",
+        "tr(unvec(vec(M), n, m)*M)",
+        0,
+    ),
     "a difference of sizes": ("[x] A^j*A^k -> A^(j + k) for A: square and j, k: integer", "A^k*A^(2*k - 1)", 1),
     "an integer for a number": ("[x] s^k -> exp(k*log(s)) for k: integer", "t^3", 1),
     "half is no integer": ("[x] (s*t)^k -> s^k*t^k for k: integer", "(s*t)^(1/2)", 0),

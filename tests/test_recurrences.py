@@ -90,7 +90,7 @@ def test_the_ordered_product_of_jacobians(case: str, depth: int) -> None:
     assert error_at(d, depth, "jacobian") < 1e-9
 
 
-@pytest.mark.parametrize("case", ["network, a weight", "recurrent network, shared weights", "residual network"], ids=str)
+@pytest.mark.parametrize("case", ["network, a weight", "recurrent network, shared weights", "residual network"])
 def test_the_answer_does_not_grow_with_the_depth(case: str) -> None:
     expression, wrt, let = CASES[case]
     d = mc.derivative(expression, wrt, WHERE, let)

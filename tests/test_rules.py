@@ -32,9 +32,7 @@ RULES = [(name, row) for name, row in ROWS if isinstance(row, Rule)]
 
 
 def each(rows):
-    return pytest.mark.parametrize(
-        ("file", "row"), rows, ids=[f"{name}:{row_name(row)}" for name, row in rows]
-    )
+    return pytest.mark.parametrize(("file", "row"), rows, ids=[f"{name}:{row_name(row)}" for name, row in rows])
 
 
 # ---------------------------------------------------------------- every row

@@ -102,7 +102,8 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         return
     line.term = build.diff(line.term)
     while True:
-        places = [t for t in preorder(line.term) if t.op is ops.DIFF and t.args[0].args and t.args[0].op is not ops.STATE]
+        moving = [t for t in preorder(line.term) if t.op is ops.DIFF]
+        places = [t for t in moving if t.args[0].args and t.args[0].op is not ops.STATE]
         if not places:
             return
         mapping: dict[Term, Term] = {}

@@ -95,5 +95,3 @@ def new_scope() -> Scope:
     scope = Scope()
     scope.operations = operations(scope)
     return scope
-
-

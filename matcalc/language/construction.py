@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import MatcalcError
+from ..errors import MatcalcError, ParseError
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.symbols import Family, Loop, Symbol
@@ -34,8 +34,11 @@ class Construction:
 
     def term(self, node: Node, frame: Frame) -> Task[Term]:
         """The term of a node; errors that have no place get the place of the node."""
+        handler = _HANDLERS.get(node.kind)
+        if handler is None:
+            raise ParseError(f"{frame.source(node)} is not an expression").locate(frame.text, node.start, node.end)
         try:
-            made: Term = yield from _HANDLERS[node.kind](self, node, frame)
+            made: Term = yield from handler(self, node, frame)
         except MatcalcError as error:
             raise error.locate(frame.text, node.start, node.end) from None
         return made

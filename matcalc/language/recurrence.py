@@ -348,4 +348,3 @@ def _begun(said: Statement, scope: Scope) -> Statement:
         return said
     scope.integers |= trial.integers
     return said._replace(term=term, hints=tuple(elaboration.index_names))
-

@@ -153,9 +153,7 @@ class _Reader:
                 f"{built_right.rows}×{built_right.cols}",
                 right,
             )
-        guards = self._guards(work, guard) + tuple(
-            g for g in self._guards(work, given) if not isinstance(g, Has)
-        )
+        guards = self._guards(work, guard) + tuple(g for g in self._guards(work, given) if not isinstance(g, Has))
         conditions = tuple(g for g in self._guards(work, given) if isinstance(g, Has))
         self._scoped(f"[{name}] only on the right", built_left, built_right, right)
         for clause in (guard, given):
@@ -288,5 +286,3 @@ def variables(term: Term) -> set[object]:
         for size in sizes:
             found |= {str(a) for a in size.atoms() if not isinstance(a, Index)}
     return found
-
-

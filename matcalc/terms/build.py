@@ -811,12 +811,13 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
         if wanted is index or wanted not in body.indices:
             break
         level += 1
-    canonical = Symbol(f"%{level}", slot.rows, slot.cols, frozenset(), "state")
-    if slot != canonical:
-        body = replace(body, {sym(slot): sym(canonical)})
-    moved = Loop(wanted, loop.step, loop.first, loop.at, moved_symbol(canonical, {index: dim(wanted)}))
-    if wanted is not index:
+    here = moved_symbol(slot, {index: dim(wanted)})
+    if wanted is not index:  # before the slot is renamed: a recurrence inside takes its own name first
         body = replace(body, {}, {index: dim(wanted)})
+    canonical = Symbol(f"%{level}", here.rows, here.cols, frozenset(), "state")
+    if here != canonical:
+        body = replace(body, {sym(here): sym(canonical)})
+    moved = Loop(wanted, loop.step, loop.first, loop.at, canonical)
     if start.op is ops.STATE and start.args[1] is body and start.attr == moved.started(start.attr.first, loop.first):
         start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
     there = moved_symbol(moved.slot, {wanted: loop.at})
