@@ -22,7 +22,7 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace, size
 from .chain import in_terms_of_inverse, links, varying
 from .derive import derivative, forward, gradient, inside, read_vec, targets_of
-from .present import present
+from .present import presentation
 from .recurrence import through_state
 from .reverse import at_member, sum_out, walk
 from .system import Condition, System
@@ -53,8 +53,9 @@ class _Line:
         self.to("simplify", self.system.simplify(self.term))
 
     def present(self) -> None:
-        """Common factors collected."""
-        self.to("collect", present(self.system, self.term))
+        """The form that is shown: common factors collected, then what reads better."""
+        for change in presentation(self.system, self.term):
+            self.to(change.rule, change.after)
 
 
 def derivation(system: System, term: Term, wrt: Term, route: str = "differential", form: str = "auto") -> list[Step]:

@@ -1,189 +1,221 @@
 """The presented form: what a textbook would print.
 
-A sum is factored where that makes it smaller: common numbers, scalars, left and right factors and
-Hadamard factors are collected, the largest saving first.  Presentation never changes a value.
+A bounded search, guided by what a form costs (the size of its shared graph, then its length).  From
+the leaves up, each sum is factored (:mod:`.collect`), each largest linear part is also multiplied
+out and factored again, and the rows of ``rules/collect.rules`` are tried; a form is kept where it
+costs less.  At the end the rows of ``rules/present.rules`` undo what only serves simplification.
+Presentation never changes a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from fractions import Fraction
-from math import gcd, lcm
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
+from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
 from ..terms.build import coefficient
-from ..terms.term import Number, Term
-from ..terms.walk import postorder
+from ..terms.term import Term
+from ..terms.walk import postorder, size
+from .collect import Collector, cost, negated
+from .multiply import REGION, multiplied_out
 from .system import System
 
 MAX_ROUNDS = 4
 """Collecting and simplifying take turns at most this often."""
 
-MAX_ADDENDS = 200
-"""Sums with more addends than this are left as they are."""
+MAX_PRODUCED = 24
+"""A part is multiplied out where that gives at most so many addends."""
+
+MAX_CHANGES = 50
+"""At most so many rows of ``rules/present.rules`` are used."""
+
+MAX_NODES = 3000
+"""In larger terms sums are factored, and nothing is multiplied out."""
+
+
+class Change(NamedTuple):
+    """A term written in another way."""
+
+    rule: str
+    after: Term
 
 
 def present(system: System, term: Term) -> Term:
     """The term as a person would write it; equal to it, never larger."""
-    for _ in range(MAX_ROUNDS):
-        better = system.simplify(_collected(term))
-        if better is term or better.weight > term.weight:
-            return term
-        term = better
-    return term
+    changes = presentation(system, term)
+    return changes[-1].after if changes else term
 
 
-def _collected(term: Term) -> Term:
-    """Every sum in the term factored, where that makes it smaller."""
-    made: dict[Term, Term] = {}
-    for node in postorder(term):
-        args = tuple(made[a] for a in node.args)
-        new = node if args == node.args else build.with_args(node, args)
-        if new.op is ops.ADD and len(new.args) <= MAX_ADDENDS:
-            new = _factored(new)
-        made[node] = new
-    result = made[term]
-    return result if result.weight <= term.weight else term
+def collected(system: System, term: Term) -> Term:
+    """The term with its sums factored, in the simplified form still."""
+    return Presenter.of(system).collected(term)
 
 
-class Addend(NamedTuple):
-    """``number * scalars * (product of factors)``; ``kind`` says which product."""
+def presentation(system: System, term: Term) -> list[Change]:
+    """The changes from the simplified to the presented form, each with its name."""
+    presenter = Presenter.of(system)
+    new = presenter.collected(term)
+    changes = [Change("collect", new)] if new is not term else []
+    return changes + presenter.last_changes(new)
 
-    number: Number
-    scalars: tuple[Term, ...]
-    factors: tuple[Term, ...]
-    kind: ops.Op | None
+
+class Presenter:
+    """Presents terms under one system's assumptions; what it has found it remembers."""
+
+    def __init__(self, system: System) -> None:
+        self.simplify = system.simplify
+        self.collect = Collector(system.simplify)
+        self.rows = system.rewriter("collect")
+        self.rearrangements = system.rewriters("rearrange")
+        self.last_rows = system.rewriter("present")
+        self._improved_forms: dict[tuple[Term, bool], Term] = {}
+        self._collected: dict[Term, Term] = {}
+        self._settled: set[Term] = set()
+
+    @staticmethod
+    def of(system: System) -> Presenter:
+        """The presenter of a system."""
+        found = system.presenter
+        if not isinstance(found, Presenter):
+            found = system.presenter = Presenter(system)
+        return found
+
+    def collected(self, term: Term) -> Term:
+        """The cheapest form that the search finds."""
+        known = self._collected.get(term)
+        if known is not None:
+            return known
+        best, lowest = term, cost(term)
+        seen = {term}
+        for _ in range(MAX_ROUNDS):
+            new = self.simplify(self._pass(best))
+            if new in seen:
+                break
+            seen.add(new)
+            price = cost(new)
+            if price > lowest:
+                break
+            best, lowest = new, price
+        self._collected[term] = self._collected[best] = best
+        return best
+
+    def last_changes(self, term: Term) -> list[Change]:
+        """The rows of ``rules/present.rules``, where each makes the whole smaller."""
+        changes: list[Change] = []
+        while len(changes) < MAX_CHANGES:
+            change = self._last_change(term)
+            if change is None:
+                break
+            changes.append(change)
+            term = change.after
+        return changes
+
+    def _last_change(self, term: Term) -> Change | None:
+        whole = size(term)
+        for node in postorder(term):
+            if node in self._settled:
+                continue
+            for rule, form in self._last_forms(node):
+                new = replace_outermost(term, {node: form})
+                if size(new) < whole:
+                    return Change(rule, new)
+        self._settled |= set(postorder(term))
+        return None
+
+    def _last_forms(self, node: Term) -> Iterator[tuple[str, Term]]:
+        for applied in self.last_rows.alternatives(node):
+            yield applied.rule.name, applied.after
+        if node.op is ops.MUL and not node.is_scalar:
+            turned = [build.transpose(f) for f in reversed(node.args)]
+            if sum(f.op is ops.TRANSPOSE for f in node.args) > 1:
+                yield "transpose-product", build.transpose(build.mul(*turned))
+
+    # ------------------------------------------------------------ one pass from the leaves up
+
+    def _pass(self, root: Term) -> Term:
+        made: dict[Term, Term] = {}
+        order = postorder(root)
+        tops = _tops(root, order) if len(order) <= MAX_NODES else set()
+        for node in order:
+            args = tuple(made[a] for a in node.args)
+            new = node if args == node.args else self.simplify(build.with_args(node, args))
+            made[node] = self._improved(new, node in tops)
+        return made[root]
+
+    def _improved(self, term: Term, top: bool) -> Term:
+        known = self._improved_forms.get((term, top))
+        if known is not None:
+            return known
+        best, lowest = term, cost(term)
+        for _ in range(MAX_ROUNDS):
+            price, form = min(((cost(f), f) for f in self._forms(best, top)), key=itemgetter(0), default=(lowest, best))
+            if price >= lowest:
+                break
+            best, lowest = form, price
+        self._improved_forms[term, top] = best
+        return best
+
+    def _forms(self, term: Term, top: bool) -> Iterator[Term]:
+        if term.op is ops.ADD:
+            yield self.collect(term)
+        if top:
+            for start in self._rearranged(term):
+                whole = _sums_elsewhere(start)
+                for kept in (whole, frozenset[Term]()) if whole else (whole,):
+                    out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept)
+                    if out is not None:
+                        number, core = coefficient(out)
+                        yield build.smul(build.num(number), self.collect(core))
+        for applied in self.rows.alternatives(term):
+            yield self.simplify(applied.after)
+        yield from _with_sign_inside(term)
 
 
-def _split(term: Term) -> Addend:
+    def _rearranged(self, term: Term) -> Iterator[Term]:
+        yield term
+        for rewriter in self.rearrangements:
+            new = rewriter.normalize(term)
+            if new is not term:
+                yield new
+
+
+def _tops(root: Term, order: list[Term]) -> set[Term]:
+    """The largest linear parts that have a sum under a product or a linear operation."""
+    inner = {a for node in order if node.op in REGION for a in node.args}
+    sums: set[Term] = set()
+    for node in order:
+        if node.op is ops.ADD or (node.op in REGION and any(a in sums for a in node.args)):
+            sums.add(node)
+    return {
+        node
+        for node in order
+        if node.op in REGION
+        and (node is root or node not in inner)
+        and any(a in sums and (node.op is not ops.ADD or a.op is not ops.ADD) for a in node.args)
+    }
+
+
+def _sums_elsewhere(term: Term) -> frozenset[Term]:
+    """The sums of a linear part that also occur inside what is not linear, as in an inverse."""
+    linear: set[Term] = set()
+    stack = [term]
+    while stack:
+        node = stack.pop()
+        if node not in linear:
+            linear.add(node)
+            stack.extend(a for a in node.args if node.op in REGION)
+    leaves = [t for t in linear if t.op not in REGION]
+    return frozenset(t for t in postorder(*leaves) if t.op is ops.ADD and t in linear)
+
+
+def _with_sign_inside(term: Term) -> Iterator[Term]:
+    """``-(a - b)*c`` as ``(b - a)*c``."""
     number, rest = coefficient(term)
-    scalars: tuple[Term, ...] = ()
-    if rest.op is ops.SCALE:
-        scalar, rest = rest.args
-        scalars = scalar.args if scalar.op is ops.TIMES else (scalar,)
-    elif rest.op is ops.TIMES:
-        return Addend(number, rest.args, (), None)
-    if rest.is_scalar and rest.op is not ops.MUL:
-        return Addend(number, (rest,) if rest is not build.ONE_NUM else (), (), None)
-    if rest.op in (ops.MUL, ops.HAD, ops.KRON):
-        return Addend(number, scalars, rest.args, rest.op)
-    return Addend(number, scalars, (rest,), None)
-
-
-def _join(addend: Addend) -> Term:
-    scalar = build.times(build.num(addend.number), *addend.scalars)
-    if not addend.factors:
-        return scalar
-    make = build.had if addend.kind is ops.HAD else build.kron if addend.kind is ops.KRON else build.mul
-    return build.smul(scalar, make(*addend.factors))
-
-
-class Common(NamedTuple):
-    """A factor shared by some addends, and how to take it out of one and put it before their sum."""
-
-    where: str
-    factor: Term
-    members: tuple[int, ...]
-
-
-def _factored(total: Term) -> Term:
-    """The best factoring of a sum, found greedily."""
-    term = _without_common_number(total)
-    while True:
-        number, core = coefficient(term)
-        if core.op is not ops.ADD:
-            return term
-        addends = [_split(a) for a in core.args]
-        best = max(_candidates(addends), key=lambda c: (_saving(c), c.where, c.factor.key), default=None)
-        if best is None:
-            return term
-        new = _take_out(core, addends, best)
-        new = build.smul(build.num(number), new)
-        if new.weight >= term.weight:
-            return term
-        term = new
-
-
-def _saving(common: Common) -> int:
-    return (len(common.members) - 1) * common.factor.weight
-
-
-def _candidates(addends: list[Addend]) -> Iterable[Common]:
-    found: dict[tuple[str, Term], list[int]] = {}
-    for i, addend in enumerate(addends):
-        for scalar in dict.fromkeys(addend.scalars):
-            found.setdefault(("scalar", scalar), []).append(i)
-        if addend.kind is ops.HAD:
-            for factor in dict.fromkeys(addend.factors):
-                found.setdefault(("had", factor), []).append(i)
-        elif addend.kind is ops.MUL:
-            found.setdefault(("left", addend.factors[0]), []).append(i)
-            found.setdefault(("right", addend.factors[-1]), []).append(i)
-    for (where, factor), members in found.items():
-        if len(members) > 1:
-            yield Common(where, factor, tuple(members))
-
-
-def _take_out(core: Term, addends: list[Addend], common: Common) -> Term:
-    inside = [_REMOVE[common.where](addends[i], common.factor) for i in common.members]
-    others = [a for i, a in enumerate(core.args) if i not in common.members]
-    rest = _factored_if_sum(build.add(*inside))
-    combined = _COMBINE[common.where](common.factor, rest)
-    return build.add(combined, *others)
-
-
-def _factored_if_sum(term: Term) -> Term:
-    return _factored(term) if term.op is ops.ADD else term
-
-
-def _remove_scalar(addend: Addend, factor: Term) -> Term:
-    rest = list(addend.scalars)
-    rest.remove(factor)
-    return _join(addend._replace(scalars=tuple(rest)))
-
-
-def _remove_left(addend: Addend, factor: Term) -> Term:
-    return _join(addend._replace(factors=addend.factors[1:]))
-
-
-def _remove_right(addend: Addend, factor: Term) -> Term:
-    return _join(addend._replace(factors=addend.factors[:-1]))
-
-
-def _remove_had(addend: Addend, factor: Term) -> Term:
-    rest = list(addend.factors)
-    rest.remove(factor)
-    return _join(addend._replace(factors=tuple(rest)))
-
-
-_REMOVE: dict[str, Callable[[Addend, Term], Term]] = {
-    "scalar": _remove_scalar,
-    "left": _remove_left,
-    "right": _remove_right,
-    "had": _remove_had,
-}
-_COMBINE: dict[str, Callable[[Term, Term], Term]] = {
-    "scalar": build.smul,
-    "left": lambda factor, rest: build.mul(factor, rest),
-    "right": lambda factor, rest: build.mul(rest, factor),
-    "had": build.had,
-}
-
-
-def _without_common_number(total: Term) -> Term:
-    """``2*a + 2*b`` as ``2*(a + b)``; ``-a - b`` as ``-(a + b)``."""
-    numbers = [Fraction(coefficient(a)[0]) for a in total.args]
-    top, bottom = 0, 1
-    for n in numbers:
-        top, bottom = gcd(top, n.numerator), lcm(bottom, n.denominator)
-    common = Fraction(top, bottom)
-    if all(n < 0 for n in numbers):
-        common = -common
-    if common == 1 or any(t.op is ops.NUM for t in total.args):
-        return total
-    if common.denominator != 1 and any(n.denominator != common.denominator for n in numbers):
-        return total
-    inverse = 1 / common
-    inside = build.add(*(build.smul(build.num(inverse), a) for a in total.args))
-    return build.smul(build.num(common), inside)
+    if number != -1:
+        return
+    parts = (*rest.args[0].args, *rest.args[1:]) if rest.op is ops.SCALE else rest.args
+    for part in (rest, *parts):
+        if part.op is ops.ADD:
+            yield replace_outermost(rest, {part: negated(part)})

@@ -56,6 +56,8 @@ class System:
         for name in ("differential", "elementwise"):
             for rule in load(name).file.rules:
                 self._differentials.setdefault(rule.left.args[0].op, []).append(rule)
+        self.presenter: object = None
+        """What presents terms under these assumptions, once it is needed."""
         self._rows = {name: _by_op(load(name).linear) for name in ("adjoint", "vec")}
 
     @cached_property
@@ -67,6 +69,14 @@ class System:
     def expander(self) -> Rewriter:
         """Rewrites to the normal form: simplified and multiplied out."""
         return Rewriter((*load("simplify").file.rules, *load("expand").file.rules), self.facts)
+
+    def rewriter(self, name: str) -> Rewriter:
+        """The rows of one rule file, under these assumptions."""
+        return Rewriter(load(name).file.rules, self.facts)
+
+    def rewriters(self, name: str) -> list[Rewriter]:
+        """One rewriter for each row of a rule file, under these assumptions."""
+        return [Rewriter((rule,), self.facts) for rule in load(name).file.rules]
 
     def distribute(self, term: Term) -> Term:
         """A product multiplied out over the sums among its factors, not inside them."""

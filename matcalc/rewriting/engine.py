@@ -6,7 +6,7 @@ Fuel bounds the number of rule applications; when it runs out the last ones are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded
@@ -97,19 +97,29 @@ class Rewriter:
                 if best is not None:
                     return Applied(rule, term, best)
                 continue
-            for bindings, put_back in match_root(rule.left, term):
-                if not all(self.facts.holds(g, bindings) for g in rule.guards):
-                    continue
-                result = put_back(instantiate(rule.right, bindings))
-                if result is term:
-                    continue
-                conditions = tuple(
-                    (instantiate(g.term, bindings), g.fact)
-                    for g in (*rule.guards, *rule.conditions)
-                    if isinstance(g, Has) and not g.negated
-                )
-                return Applied(rule, term, result, conditions)
+            applied = next(self._uses(rule, term), None)
+            if applied is not None:
+                return applied
         return None
+
+    def alternatives(self, term: Term) -> Iterator[Applied]:
+        """Every use of every rule at the root."""
+        for rule in self.index.candidates(term):
+            yield from self._uses(rule, term)
+
+    def _uses(self, rule: Rule, term: Term) -> Iterator[Applied]:
+        for bindings, put_back in match_root(rule.left, term):
+            if not all(self.facts.holds(g, bindings) for g in rule.guards):
+                continue
+            result = put_back(instantiate(rule.right, bindings))
+            if result is term:
+                continue
+            conditions = tuple(
+                (instantiate(g.term, bindings), g.fact)
+                for g in (*rule.guards, *rule.conditions)
+                if isinstance(g, Has) and not g.negated
+            )
+            yield Applied(rule, term, result, conditions)
 
     def _smallest(self, rule: Rule, term: Term) -> Term | None:
         """The smallest of the forms that an ordered row gives for a product A*B, if smaller than the term."""

@@ -25,8 +25,10 @@ from ..terms.walk import attr_dims, postorder
 from .match import HOLE, is_variable
 from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
-RULE_FILES = ("differential", "elementwise", "adjoint", "vec", "simplify", "expand", "facts")
+RULE_FILES = ("differential", "elementwise", "adjoint", "vec", "simplify", "expand", "collect", "rearrange", "present", "facts")
 LINEAR = ("adjoint", "vec")
+TRIED = ("collect", "rearrange", "present")
+"""Files whose rows are tried one at a time, and kept where the result costs less."""
 
 
 class LinearRow(NamedTuple):

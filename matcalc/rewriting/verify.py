@@ -25,7 +25,7 @@ from ..terms.walk import postorder
 from .engine import Rewriter
 from .facts import Facts, Query
 from .instances import DRAWN, Instance, Row, guards_of, instances, pattern_name, row_name, variable_name, wanted_of
-from .loader import LINEAR, RULE_FILES, LinearRow, Loaded, load
+from .loader import LINEAR, RULE_FILES, TRIED, LinearRow, Loaded, load
 from .match import HOLE, instantiate, match, match_root
 from .rule import Compare, Fact, Guard, Has, Implication, Rule
 
@@ -433,7 +433,7 @@ def endless(rule: Rule, among: Sequence[Rule], seed: int = 0) -> str | None:
     """Why rewriting some instance of the left side does not end, or None when it does."""
     for made in islice(instances(rule, seed), 12):
         left = instantiate(rule.left, {**made.bindings, "diff": _differential})
-        for rules in ((rule,), among):
+        for rules in ((rule,),) if rule.ruleset in TRIED else ((rule,), among):
             try:
                 Rewriter(rules, _facts(made.assumptions), fuel=400).normalize(left)
             except LimitExceeded as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ..calculus.present import present
+from ..calculus.present import collected
 from ..calculus.system import System
 from ..terms import build, ops
 from ..terms.build import coefficient
@@ -59,7 +59,7 @@ def collect(system: System, equation: Equation, unknown: Term) -> Iterator[Move]
         residual = equation.residual
         yield Move("bring to one side", Equation(residual, _zero_like(residual)))
         return
-    factored = present(system, equation.left)
+    factored = collected(system, equation.left)
     if factored is not equation.left:
         yield Move("collect", Equation(factored, equation.right))
 

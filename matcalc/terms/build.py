@@ -136,8 +136,10 @@ def ones(m: DimLike, n: DimLike = 1) -> Term:
 
 
 def basis(i: DimLike, n: DimLike) -> Term:
-    """The i-th column of the identity of size n, counted from 1."""
+    """The i-th column of the identity of size n, counted from 1; 1 when n is 1."""
     a, b = dim(i), dim(n)
+    if b is ONE:
+        return ONE_NUM
     return make(ops.BASIS, (), (a, b), b, ONE)
 
 

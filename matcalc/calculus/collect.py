@@ -1,0 +1,406 @@
+"""Sums factored: ``A*x - A*b`` as ``A*(x - b)``, ``tr(A) + tr(B)`` as ``tr(A + B)``.
+
+A bounded search: from a sum, every factor that some addends share may be taken out, every linear
+operation around some addends may be drawn together; the cheapest few forms are kept and go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import partial
+from math import gcd, lcm
+from typing import Any, NamedTuple
+
+from ..terms import build, ops
+from ..terms.build import coefficient
+from ..terms.dims import Index, dim
+from ..terms.ops import Op
+from ..terms.term import Number, Term
+from ..terms.walk import size, substitute_indices
+
+WIDTH = 3
+"""So many forms of a sum are followed at a time."""
+
+MAX_ADDENDS = 24
+"""Of sums with more addends only the largest common factor is taken out, step by step."""
+
+RUNNING = 1_000_001
+"""The level of an index until the constructor gives it its own."""
+
+Power = tuple[Term, Number]
+Simplify = Callable[[Term], Term]
+
+HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL, ops.TRANSPOSE, ops.ENTRY, ops.SUM})
+"""Linear operations of one argument: L(A) + L(B) is L(A + B)."""
+
+
+def cost(term: Term) -> tuple[int, int]:
+    """What a form costs: the nodes of its shared graph; of two alike, what is written out."""
+    return size(term), term.weight
+
+
+class Addend(NamedTuple):
+    """``number * scalars * (product of factors)``; ``kind`` says which product."""
+
+    number: Number
+    scalars: tuple[Power, ...]
+    factors: tuple[Term, ...]
+    kind: Op | None
+
+
+def _power(term: Term) -> Power:
+    if term.op is ops.POW and term.args[1].op is ops.NUM:
+        return term.args[0], term.args[1].attr
+    return term, 1
+
+
+def _raised(power: Power) -> Term:
+    return build.power_of(power[0], build.num(power[1]))
+
+
+def split(term: Term) -> Addend:
+    """An addend taken apart."""
+    number, rest = coefficient(term)
+    scalars: tuple[Term, ...] = ()
+    if rest.op is ops.SCALE:
+        scalar, rest = rest.args
+        scalars = scalar.args if scalar.op is ops.TIMES else (scalar,)
+    elif rest.is_scalar:
+        scalars = rest.args if rest.op is ops.TIMES else (rest,) if rest is not build.ONE_NUM else ()
+        products = [s for s in scalars if s.op is ops.MUL]
+        if len(products) != 1:
+            return Addend(number, tuple(map(_power, scalars)), (), None)
+        rest = products[0]
+        scalars = tuple(s for s in scalars if s is not rest)
+    powers = tuple(map(_power, scalars))
+    if rest.op in (ops.MUL, ops.HAD, ops.KRON):
+        return Addend(number, powers, rest.args, rest.op)
+    return Addend(number, powers, (rest,), None)
+
+
+def join(addend: Addend) -> Term:
+    """The addend put together again."""
+    scalar = build.times(build.num(addend.number), *map(_raised, addend.scalars))
+    if not addend.factors:
+        return scalar
+    return build.smul(scalar, _MAKE[addend.kind](*addend.factors))
+
+
+_MAKE: dict[Op | None, Callable[..., Term]] = {
+    None: build.mul,
+    ops.MUL: build.mul,
+    ops.HAD: build.had,
+    ops.KRON: build.kron,
+}
+
+
+def unsigned(term: Term) -> tuple[int, Term]:
+    """A sum with the sign that makes its first addend positive, and that sign."""
+    if term.op is ops.ADD and coefficient(term.args[0])[0] < 0:
+        return -1, negated(term)
+    if term.op is ops.TRANSPOSE:
+        sign, inside = unsigned(term.args[0])
+        return sign, build.transpose(inside)
+    return 1, term
+
+
+def negated(total: Term) -> Term:
+    """The negative of a sum, addend by addend."""
+    return build.add(*map(build.neg, total.args))
+
+
+# ---------------------------------------------------------------- what addends share
+
+
+class Common(NamedTuple):
+    """What some addends share: how it is taken out of one, how it is put before their sum."""
+
+    members: tuple[int, ...]
+    saving: int
+    take: Callable[[int], Term]
+    put: Callable[[Term], Term]
+
+
+def _shared(parts: list[Addend]) -> Iterable[Common]:
+    yield from _scalars(parts)
+    yield from _entrywise(parts)
+    yield from _ends(parts)
+    yield from _heads(parts)
+
+
+def _grouped(keys: Iterable[tuple[Any, int, int]]) -> dict[Any, dict[int, int]]:
+    """Which addends have a key, with what sign; keys of one addend only are left out."""
+    found: dict[Any, dict[int, int]] = {}
+    for key, member, sign in keys:
+        found.setdefault(key, {})[member] = sign
+    return {key: members for key, members in found.items() if len(members) > 1}
+
+
+def _key(power: Power) -> tuple[Any, int]:
+    """What powers of one base have in common, and the sign of this one's base."""
+    base, exponent = power
+    if base.op is not ops.ADD:
+        return (base, exponent > 0, 1), 1
+    if isinstance(exponent, Fraction):
+        return (base, exponent > 0, exponent.denominator), 1
+    sign, positive = unsigned(base)
+    return (positive, exponent > 0, 1), sign
+
+
+def _scalars(parts: list[Addend]) -> Iterable[Common]:
+    yield from _powers(parts, range(len(parts)), _scalar_powers, _with_scalars, build.smul)
+
+
+def _scalar_powers(part: Addend) -> tuple[Power, ...]:
+    return part.scalars
+
+
+def _with_scalars(part: Addend, powers: tuple[Power, ...]) -> Addend:
+    return part._replace(scalars=powers)
+
+
+def _entrywise(parts: list[Addend]) -> Iterable[Common]:
+    having = [i for i, p in enumerate(parts) if p.kind is ops.HAD or (p.kind is None and _is_array(p))]
+    if any(parts[i].kind is ops.HAD for i in having):
+        yield from _powers(parts, having, _hadamard_powers, _with_hadamard, build.had)
+
+
+def _is_array(part: Addend) -> bool:
+    return bool(part.factors) and not part.factors[0].is_scalar
+
+
+def _hadamard_powers(part: Addend) -> tuple[Power, ...]:
+    return tuple(map(_power, part.factors))
+
+
+def _with_hadamard(part: Addend, powers: tuple[Power, ...]) -> Addend:
+    shape = part.factors[0]
+    left = tuple(map(_raised, powers)) or (build.ones(shape.rows, shape.cols),)
+    return part._replace(factors=left, kind=ops.HAD)
+
+
+def _powers(
+    parts: list[Addend],
+    having: Iterable[int],
+    powers_of: Callable[[Addend], tuple[Power, ...]],
+    with_powers: Callable[[Addend, tuple[Power, ...]], Addend],
+    combine: Callable[[Term, Term], Term],
+) -> Iterable[Common]:
+    """The power of a base that addends have at least."""
+    keyed = ((*_key(power), i) for i in having for power in powers_of(parts[i]) if power[0].op is not ops.NUM)
+    for key, signs in _grouped((key, i, sign) for key, sign, i in keyed).items():
+        place = {i: [_key(p)[0] for p in powers_of(parts[i])].index(key) for i in signs}
+        exponents = [powers_of(parts[i])[k][1] for i, k in place.items()]
+        common = min(exponents) if key[1] else max(exponents)
+        first = min(signs)
+        factor = _raised((powers_of(parts[first])[place[first]][0], common))
+
+        def take(
+            i: int, place: dict[int, int] = place, signs: dict[int, int] = signs, common: Number = common
+        ) -> Term:
+            powers, at = powers_of(parts[i]), place[i]
+            base, exponent = powers[at]
+            own = ((base, exponent - common),) if exponent != common else ()
+            turned = signs[i] != signs[min(signs)] and common % 2 == 1
+            part = with_powers(parts[i], (*powers[:at], *own, *powers[at + 1 :]))
+            return join(part._replace(number=-part.number if turned else part.number))
+
+        yield Common(tuple(signs), (len(signs) - 1) * factor.weight, take, partial(combine, factor))
+
+
+def _ends(parts: list[Addend]) -> Iterable[Common]:
+    """Common first factors and common last factors, the longest runs of them."""
+    for kind in (ops.MUL, ops.KRON):
+        for last in (False, True):
+            yield from _runs(parts, kind, last)
+
+
+def _runs(parts: list[Addend], kind: Op, last: bool) -> Iterable[Common]:
+    def keys() -> Iterable[tuple[Any, int, int]]:
+        for i, part in enumerate(parts):
+            if part.kind is not kind and (part.kind is not None or not part.factors or kind is ops.KRON):
+                continue
+            sign, run = 1, ()
+            for factor in part.factors[::-1] if last else part.factors:
+                turned, positive = unsigned(factor)
+                sign, run = sign * turned, (*run, positive)
+                yield run, i, sign
+
+    longest: dict[tuple[int, ...], tuple[Any, dict[int, int]]] = {}
+    for run, members in _grouped(keys()).items():
+        if all(parts[i].kind is None for i in members):
+            continue
+        whole = [i for i in members if len(parts[i].factors) == len(run)]
+        if whole and not _identity_fits(parts, members, len(run), kind, last):
+            continue
+        who = tuple(members)
+        if who not in longest or len(longest[who][0]) < len(run):
+            longest[who] = (run, members)
+    for run, members in longest.values():
+        yield _of_run(parts, run, members, kind, last)
+
+
+def _identity_fits(parts: list[Addend], members: dict[int, int], length: int, kind: Op, last: bool) -> bool:
+    """True when what is left of the addends is square, so that ``A*B + A`` is ``A*(B + I)``."""
+    if kind is ops.KRON:
+        return False
+    rest = [parts[i].factors[:-length] if last else parts[i].factors[length:] for i in members]
+    left = [r for r in rest if r]
+    return not left or all(r[0].rows is r[-1].cols for r in left)
+
+
+def _of_run(parts: list[Addend], run: tuple[Term, ...], members: dict[int, int], kind: Op, last: bool) -> Common:
+    length = len(run)
+    first = parts[min(members)]
+    taken = first.factors[-length:] if last else first.factors[:length]
+    factor = _MAKE[kind](*taken)
+    sign_of_first = members[min(members)]
+
+    def take(i: int) -> Term:
+        part = parts[i]
+        left = part.factors[:-length] if last else part.factors[length:]
+        sign = members[i] * sign_of_first
+        if not left and not all(len(parts[j].factors) == length for j in members):
+            left = (build.eye(factor.rows if last else factor.cols),)
+        return join(part._replace(number=sign * part.number, factors=left, kind=kind))
+
+    def put(rest: Term) -> Term:
+        if kind is ops.KRON:
+            return build.kron(rest, factor) if last else build.kron(factor, rest)
+        return build.mul(rest, factor) if last else build.mul(factor, rest)
+
+    return Common(tuple(members), (len(members) - 1) * factor.weight, take, put)
+
+
+def _heads(parts: list[Addend]) -> Iterable[Common]:
+    def keys() -> Iterable[tuple[Any, int, int]]:
+        for i, part in enumerate(parts):
+            head = _head(part)
+            if head is not None:
+                inside = head.args[0]
+                attr = (head.attr.index.lo, head.attr.index.hi) if head.op is ops.SUM else head.attr
+                yield (head.op, attr, inside.rows, inside.cols), i, 1
+
+    for members in _grouped(keys()).values():
+        heads = {i: head for i in members if (head := _head(parts[i])) is not None}
+        example = heads[min(heads)]
+        wrap = partial(_wrap, example)
+        yield Common(tuple(members), len(members), partial(_unwrap, parts, heads, example), wrap)
+
+
+def _head(part: Addend) -> Term | None:
+    """The linear operation that an addend consists of, but for scalars."""
+    if part.kind is None and len(part.factors) == 1 and part.factors[0].op in HEADS:
+        return part.factors[0]
+    if not part.factors:
+        return next((base for base, exponent in part.scalars if exponent == 1 and base.op in HEADS), None)
+    return None
+
+
+def _unwrap(parts: list[Addend], heads: dict[int, Term], example: Term, i: int) -> Term:
+    part, head = parts[i], heads[i]
+    inside = head.args[-1]
+    if head.op is ops.SUM:
+        index = head.attr.index
+        inside = substitute_indices(inside, {index: dim(_running(index))})
+    others = part.scalars
+    if part.factors:
+        scalar = join(part._replace(factors=(), kind=None))
+    else:
+        at = next(k for k, (base, exponent) in enumerate(others) if base is head and exponent == 1)
+        scalar = join(part._replace(scalars=others[:at] + others[at + 1 :]))
+    return build.smul(scalar, inside)
+
+
+def _running(index: Index) -> Index:
+    return Index(RUNNING, index.lo, index.hi, index.step)
+
+
+def _wrap(example: Term, inside: Term) -> Term:
+    if example.op is ops.SUM:
+        return build.sum_over(_running(example.attr.index), inside)
+    return build.with_args(example, (inside,))
+
+
+# ---------------------------------------------------------------- the search
+
+
+class Collector:
+    """Factors sums; what it has found it remembers."""
+
+    def __init__(self, simplify: Simplify) -> None:
+        self.simplify = simplify
+        self._known: dict[Term, Term] = {}
+
+    def __call__(self, total: Term) -> Term:
+        """The cheapest form found of a sum; of any other term, itself."""
+        if total.op is not ops.ADD:
+            return total
+        found = self._known.get(total)
+        if found is None:
+            self._known[total] = total  # the search does not enter the same sum twice
+            found = self._known[total] = self._search(total)
+        return found
+
+    def _search(self, total: Term) -> Term:
+        start = without_common_number(total)
+        best, lowest = (start, cost(start)) if cost(start) < cost(total) else (total, cost(total))
+        frontier = [start]
+        seen = {start}
+        for _ in range(len(total.args)):
+            forms = []
+            for form in frontier:
+                for new in self._forms(form):
+                    if new not in seen:
+                        seen.add(new)
+                        forms.append((cost(new), new.key, new))
+            if not forms:
+                break
+            forms.sort(key=lambda f: f[:2])
+            if forms[0][0] < lowest:
+                lowest, _, best = forms[0]
+            frontier = [f[2] for f in forms[:WIDTH]]
+        return best
+
+    def _forms(self, form: Term) -> Iterable[Term]:
+        number, core = coefficient(form)
+        if core.op is not ops.ADD:
+            return
+        parts = [split(a) for a in core.args]
+        for common in _choices(list(_shared(parts)), len(parts)):
+            rest = self(self.simplify(build.add(*map(common.take, common.members))))
+            others = [a for i, a in enumerate(core.args) if i not in common.members]
+            yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
+
+
+def _choices(found: list[Common], count: int) -> list[Common]:
+    """What is worth trying: what all addends share, else the best for each set of addends."""
+    best: dict[tuple[int, ...], Common] = {}
+    for common in found:
+        known = best.get(common.members)
+        if known is None or common.saving > known.saving:
+            best[common.members] = common
+    every = best.get(tuple(range(count)))
+    if every is not None:
+        return [every]
+    if count > MAX_ADDENDS:
+        return sorted(best.values(), key=lambda c: -c.saving)[:1]
+    return list(best.values())
+
+
+def without_common_number(total: Term) -> Term:
+    """``2*a + 2*b`` as ``2*(a + b)``; ``-a - b`` as ``-(a + b)``."""
+    numbers = [Fraction(coefficient(a)[0]) for a in total.args]
+    top, bottom = 0, 1
+    for n in numbers:
+        top, bottom = gcd(top, n.numerator), lcm(bottom, n.denominator)
+    common = Fraction(top, bottom)
+    if all(n < 0 for n in numbers):
+        common = -common
+    if common == 1:
+        return total
+    if common.denominator != 1 and any(n.denominator != common.denominator for n in numbers):
+        return total
+    inverse = build.num(1 / common)
+    return build.smul(build.num(common), build.add(*(build.smul(inverse, a) for a in total.args)))
