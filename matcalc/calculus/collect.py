@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 from math import gcd, lcm
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..terms import build, ops
@@ -17,7 +18,7 @@ from ..terms.build import coefficient
 from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.term import Number, Term
-from ..terms.walk import size, substitute_indices
+from ..terms.walk import postorder, substitute_indices
 
 WIDTH = 3
 """So many forms of a sum are followed at a time."""
@@ -35,9 +36,11 @@ HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL
 """Linear operations of one argument: L(A) + L(B) is L(A + B)."""
 
 
-def cost(term: Term) -> tuple[int, int]:
-    """What a form costs: the nodes of its shared graph; of two alike, what is written out."""
-    return size(term), term.weight
+def cost(term: Term) -> tuple[int, int, int]:
+    """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums."""
+    nodes = postorder(term)
+    inside = sum(abs(coefficient(a)[0]) != 1 for node in nodes if node.op is ops.ADD for a in node.args)
+    return len(nodes), term.weight, inside
 
 
 class Addend(NamedTuple):
@@ -93,6 +96,49 @@ _MAKE: dict[Op | None, Callable[..., Term]] = {
     ops.HAD: build.had,
     ops.KRON: build.kron,
 }
+
+
+def sign_inside(term: Term) -> Iterable[Term]:
+    """``-(a - b)*c`` as ``(b - a)*c``, and so on for each sum among the factors."""
+    part = split(term)
+    if part.number != -1:
+        return
+    for i, (base, exponent) in enumerate(part.scalars):
+        if base.op is ops.ADD and _is_odd(exponent):
+            scalars = (*part.scalars[:i], (negated(base), exponent), *part.scalars[i + 1 :])
+            yield join(part._replace(number=1, scalars=scalars))
+    for i, factor in enumerate(part.factors):
+        inside = factor.args[0] if factor.op is ops.TRANSPOSE else factor
+        if inside.op is ops.ADD:
+            turned = build.transpose(negated(inside)) if inside is not factor else negated(inside)
+            yield join(part._replace(number=1, factors=(*part.factors[:i], turned, *part.factors[i + 1 :])))
+
+
+def evened(term: Term) -> Term:
+    """The signs of the sums among the factors settled where that costs nothing: ``(a - b)'*(a - b)`` for both signs."""
+    if term.op is ops.POW:
+        base, exponent = term.args
+        if base.op is ops.ADD and exponent.op is ops.NUM and exponent.attr % 2 == 0:
+            return build.power_of(unsigned(base)[1], exponent)
+        return term
+    if term.op not in (ops.MUL, ops.HAD, ops.SCALE, ops.TIMES):
+        return term
+    part = split(term)
+    odd = [i for i, (b, e) in enumerate(part.scalars) if _is_odd(e) and unsigned(b)[0] < 0]
+    negative = [i for i, f in enumerate(part.factors) if unsigned(f)[0] < 0]
+    if len(odd) + len(negative) < (1 if part.number != 1 else 2):
+        return term
+    turned = len(odd) + len(negative)
+    if turned % 2 and part.number == 1:
+        turned -= 1
+        _ = negative.pop() if negative else odd.pop()
+    scalars = tuple((unsigned(b)[1], e) if i in odd else (b, e) for i, (b, e) in enumerate(part.scalars))
+    factors = tuple(unsigned(f)[1] if i in negative else f for i, f in enumerate(part.factors))
+    return join(Addend(-part.number if turned % 2 else part.number, scalars, factors, part.kind))
+
+
+def _is_odd(exponent: Number) -> bool:
+    return isinstance(exponent, int) and exponent % 2 == 1
 
 
 def unsigned(term: Term) -> tuple[int, Term]:
@@ -345,7 +391,7 @@ class Collector:
 
     def _search(self, total: Term) -> Term:
         start = without_common_number(total)
-        best, lowest = (start, cost(start)) if cost(start) < cost(total) else (total, cost(total))
+        best, lowest = min(((start, cost(start)), (total, cost(total))), key=itemgetter(1))
         frontier = [start]
         seen = {start}
         for _ in range(len(total.args)):

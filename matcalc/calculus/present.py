@@ -10,7 +10,6 @@ Presentation never changes a value.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import itemgetter
 from typing import NamedTuple
 
 from ..rewriting.steps import replace_outermost
@@ -18,7 +17,7 @@ from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .collect import Collector, cost, negated
+from .collect import Collector, cost, evened, sign_inside
 from .multiply import REGION, multiplied_out
 from .system import System
 
@@ -117,20 +116,21 @@ class Presenter:
         for node in postorder(term):
             if node in self._settled:
                 continue
-            for rule, form in self._last_forms(node):
+            for rule, form, least in self._last_forms(node):
                 new = replace_outermost(term, {node: form})
-                if size(new) < whole:
+                if size(new) <= whole - least:
                     return Change(rule, new)
         self._settled |= set(postorder(term))
         return None
 
-    def _last_forms(self, node: Term) -> Iterator[tuple[str, Term]]:
+    def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
+        """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
-            yield applied.rule.name, applied.after
+            yield applied.rule.name, applied.after, 1
         if node.op is ops.MUL and not node.is_scalar:
             turned = [build.transpose(f) for f in reversed(node.args)]
             if sum(f.op is ops.TRANSPOSE for f in node.args) > 1:
-                yield "transpose-product", build.transpose(build.mul(*turned))
+                yield "transpose-product", build.transpose(build.mul(*turned)), 2
 
     # ------------------------------------------------------------ one pass from the leaves up
 
@@ -141,7 +141,7 @@ class Presenter:
         for node in order:
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
-            made[node] = self._improved(new, node in tops)
+            made[node] = self._improved(evened(new), node in tops)
         return made[root]
 
     def _improved(self, term: Term, top: bool) -> Term:
@@ -150,28 +150,49 @@ class Presenter:
             return known
         best, lowest = term, cost(term)
         for _ in range(MAX_ROUNDS):
-            price, form = min(((cost(f), f) for f in self._forms(best, top)), key=itemgetter(0), default=(lowest, best))
-            if price >= lowest:
+            before = best
+            for form, least in self._forms(before, top):
+                price = cost(form)
+                if price < lowest and price[0] <= lowest[0] - least:
+                    best, lowest = form, price
+            if best is before:
                 break
-            best, lowest = form, price
         self._improved_forms[term, top] = best
         return best
 
-    def _forms(self, term: Term, top: bool) -> Iterator[Term]:
+    def _forms(self, term: Term, top: bool) -> Iterator[tuple[Term, int]]:
+        """Other forms of a term, and the nodes that each must save."""
         if term.op is ops.ADD:
-            yield self.collect(term)
+            yield self.collect(term), 0
+        for form in (term, *self._transposed_inside(term)):
+            yield form, 0
+            for applied in self.rows.alternatives(form):
+                yield self.simplify(applied.after), 0
+        yield from ((form, 0) for form in sign_inside(term))
         if top:
-            for start in self._rearranged(term):
-                whole = _sums_elsewhere(start)
-                for kept in (whole, frozenset[Term]()) if whole else (whole,):
-                    out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept)
-                    if out is not None:
-                        number, core = coefficient(out)
-                        yield build.smul(build.num(number), self.collect(core))
-        for applied in self.rows.alternatives(term):
-            yield self.simplify(applied.after)
-        yield from _with_sign_inside(term)
+            yield from ((form, 2) for form in self._multiplied_out(term))
 
+    def _multiplied_out(self, term: Term) -> Iterator[Term]:
+        for start in self._rearranged(term):
+            whole = _sums_elsewhere(start)
+            for kept in (whole, frozenset[Term]()) if whole else (whole,):
+                out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept)
+                if out is not None:
+                    number, core = coefficient(out)
+                    yield build.smul(build.num(number), self.collect(core))
+
+    def _transposed_inside(self, term: Term) -> Iterator[Term]:
+        """``((A + B)^-1)'`` among the factors as ``(A' + B')^-1``."""
+        factors = term.args if term.op is ops.MUL else (term,)
+        turned = list(factors)
+        for i, factor in enumerate(factors):
+            if factor.op is ops.TRANSPOSE and factor.args[0].op is ops.INV:
+                total = factor.args[0].args[0]
+                if total.op is ops.ADD:
+                    out = [self.simplify(build.transpose(a)) for a in total.args]
+                    turned[i] = self.simplify(build.inv(build.add(*out)))
+        if turned != list(factors):
+            yield build.mul(*turned)
 
     def _rearranged(self, term: Term) -> Iterator[Term]:
         yield term
@@ -208,14 +229,3 @@ def _sums_elsewhere(term: Term) -> frozenset[Term]:
             stack.extend(a for a in node.args if node.op in REGION)
     leaves = [t for t in linear if t.op not in REGION]
     return frozenset(t for t in postorder(*leaves) if t.op is ops.ADD and t in linear)
-
-
-def _with_sign_inside(term: Term) -> Iterator[Term]:
-    """``-(a - b)*c`` as ``(b - a)*c``."""
-    number, rest = coefficient(term)
-    if number != -1:
-        return
-    parts = (*rest.args[0].args, *rest.args[1:]) if rest.op is ops.SCALE else rest.args
-    for part in (rest, *parts):
-        if part.op is ops.ADD:
-            yield replace_outermost(rest, {part: negated(part)})

@@ -93,9 +93,9 @@ class Rewriter:
                     return Applied(rule, term, spread)
                 continue
             if rule.ordered:
-                best = self._smallest(rule, term)
-                if best is not None:
-                    return Applied(rule, term, best)
+                smaller = self._reordered(rule, term)
+                if smaller is not None:
+                    return smaller
                 continue
             applied = next(self._uses(rule, term), None)
             if applied is not None:
@@ -120,6 +120,13 @@ class Rewriter:
                 if isinstance(g, Has) and not g.negated
             )
             yield Applied(rule, term, result, conditions)
+
+    def _reordered(self, rule: Rule, term: Term) -> Applied | None:
+        """An ordered row used, where that makes the term smaller in the order of terms."""
+        if rule.left.op is ops.ENTRY:
+            return next((a for a in self._uses(rule, term) if a.after.key < term.key), None)
+        best = self._smallest(rule, term)
+        return None if best is None else Applied(rule, term, best)
 
     def _smallest(self, rule: Rule, term: Term) -> Term | None:
         """The smallest of the forms that an ordered row gives for a product A*B, if smaller than the term."""

@@ -3,7 +3,7 @@
 Checked at load: names are unique; every operator, function and fact is known; the left side is not
 a bare variable; nothing occurs on the right or in a guard that the left does not bind; the left
 side and the guards alone fix the shapes, and the right side has the same one; a linear row has X on
-both sides; an ordered row reorders one product and has no guards.
+both sides; an ordered row reorders one product and has no guards, or the indices of an entry.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from ..terms.walk import attr_dims, postorder
 from .match import HOLE, is_variable
 from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
-RULE_FILES = ("differential", "elementwise", "adjoint", "vec", "simplify", "expand", "collect", "rearrange", "present", "facts")
+RULE_FILES = (
+    *("differential", "elementwise", "adjoint", "vec", "simplify", "expand"),
+    *("collect", "rearrange", "present", "facts"),
+)
 LINEAR = ("adjoint", "vec")
 TRIED = ("collect", "rearrange", "present")
 """Files whose rows are tried one at a time, and kept where the result costs less."""
@@ -160,8 +163,9 @@ class _Reader:
         self._scoped(f"[{name}] only on the right", built_left, built_right, right)
         for clause in (guard, given):
             self._guards_scoped(name, built_left, clause, work)
-        if ordered is not None and (guards or not _reorders(built_left)):
-            raise self._refuse(f"[{name}] an ordered row has a product A*B of two variables and no guards", node)
+        if ordered is not None and built_left.op is not ops.ENTRY and (guards or not _reorders(built_left)):
+            message = "an ordered row is about A[i,j], or has a product A*B of two variables and no guards"
+            raise self._refuse(f"[{name}] {message}", node)
         rule = Rule(
             name,
             self.file.ruleset,
