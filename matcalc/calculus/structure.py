@@ -152,6 +152,8 @@ def structure(system: System, variable: Term) -> Structure | None:
     found = [s for s in STRUCTURES if system.facts.has(variable, s.fact)]
     contained = {fact for s in found for fact in _CONTAINED.get(s.fact, ())}
     found = [s for s in found if s.fact not in contained]
+    if not found and any(system.facts.has(variable, fact) for fact in ("lower", "upper")):
+        raise MatcalcError("the derivative along a triangular structure is not available yet")
     if len(found) > 1:
         raise MatcalcError(f"no derivative is known along what is {found[0].fact} and {found[1].fact} at once")
     return found[0] if found else None
