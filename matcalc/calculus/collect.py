@@ -6,7 +6,7 @@ operation around some addends may be drawn together; the cheapest few forms are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from fractions import Fraction
 from functools import partial
 from math import gcd, lcm
@@ -32,7 +32,7 @@ RUNNING = 1_000_001
 Power = tuple[Term, Number]
 Simplify = Callable[[Term], Term]
 
-HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL, ops.TRANSPOSE, ops.ENTRY, ops.SUM})
+HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL, ops.ENTRY, ops.SUM})
 """Linear operations of one argument: L(A) + L(B) is L(A + B)."""
 
 
@@ -114,27 +114,32 @@ def sign_inside(term: Term) -> Iterable[Term]:
             yield join(part._replace(number=1, factors=(*part.factors[:i], turned, *part.factors[i + 1 :])))
 
 
-def evened(term: Term) -> Term:
-    """The signs of the sums among the factors settled where that costs nothing: ``(a - b)'*(a - b)`` for both signs."""
+def evened(term: Term, both: Set[Term]) -> Term:
+    """``(b - a)'*(b - a)`` with the signs of ``(a - b)'*(a - b)``, for sums that occur with ``both`` signs.
+
+    A single sign that would cost a factor -1 stays.
+    """
     if term.op is ops.POW:
         base, exponent = term.args
-        if base.op is ops.ADD and exponent.op is ops.NUM and exponent.attr % 2 == 0:
+        if base in both and exponent.op is ops.NUM and exponent.attr % 2 == 0:
             return build.power_of(unsigned(base)[1], exponent)
         return term
-    if term.op not in (ops.MUL, ops.HAD, ops.SCALE, ops.TIMES):
+    if not both or term.op not in (ops.MUL, ops.HAD, ops.SCALE, ops.TIMES):
         return term
     part = split(term)
-    odd = [i for i, (b, e) in enumerate(part.scalars) if _is_odd(e) and unsigned(b)[0] < 0]
-    negative = [i for i, f in enumerate(part.factors) if unsigned(f)[0] < 0]
-    if len(odd) + len(negative) < (1 if part.number != 1 else 2):
-        return term
-    turned = len(odd) + len(negative)
-    if turned % 2 and part.number == 1:
-        turned -= 1
-        _ = negative.pop() if negative else odd.pop()
-    scalars = tuple((unsigned(b)[1], e) if i in odd else (b, e) for i, (b, e) in enumerate(part.scalars))
-    factors = tuple(unsigned(f)[1] if i in negative else f for i, f in enumerate(part.factors))
-    return join(Addend(-part.number if turned % 2 else part.number, scalars, factors, part.kind))
+
+    def turns(factor: Term) -> bool:
+        total = factor.args[0] if factor.op is ops.TRANSPOSE else factor
+        return total in both and unsigned(total)[0] < 0
+
+    scalars = [i for i, (base, exponent) in enumerate(part.scalars) if _is_odd(exponent) and turns(base)]
+    factors = [i for i, factor in enumerate(part.factors) if turns(factor)]
+    if (len(scalars) + len(factors)) % 2 and part.number == 1:
+        _ = factors.pop() if factors else scalars.pop()
+    sign = (-1) ** (len(scalars) + len(factors))
+    powers = tuple((unsigned(b)[1], e) if i in scalars else (b, e) for i, (b, e) in enumerate(part.scalars))
+    turned = tuple(unsigned(f)[1] if i in factors else f for i, f in enumerate(part.factors))
+    return join(Addend(sign * part.number, powers, turned, part.kind)) if scalars or factors else term
 
 
 def _is_odd(exponent: Number) -> bool:
@@ -166,6 +171,8 @@ class Common(NamedTuple):
     saving: int
     take: Callable[[int], Term]
     put: Callable[[Term], Term]
+    identity: bool = False
+    """Nothing but an identity is left of some member."""
 
 
 def _shared(parts: list[Addend]) -> Iterable[Common]:
@@ -267,20 +274,20 @@ def _runs(parts: list[Addend], kind: Op, last: bool) -> Iterable[Common]:
         for i, part in enumerate(parts):
             if part.kind is not kind and (part.kind is not None or not part.factors or kind is ops.KRON):
                 continue
-            sign, run = 1, ()
+            sign, run = 1, tuple[Term, ...]()
             for factor in part.factors[::-1] if last else part.factors:
                 turned, positive = unsigned(factor)
                 sign, run = sign * turned, (*run, positive)
                 yield run, i, sign
 
-    longest: dict[tuple[int, ...], tuple[Any, dict[int, int]]] = {}
+    longest: dict[tuple[tuple[int, ...], bool], tuple[Any, dict[int, int]]] = {}
     for run, members in _grouped(keys()).items():
         if all(parts[i].kind is None for i in members):
             continue
         whole = [i for i in members if len(parts[i].factors) == len(run)]
         if whole and not _identity_fits(parts, members, len(run), kind, last):
             continue
-        who = tuple(members)
+        who = tuple(members), bool(whole)
         if who not in longest or len(longest[who][0]) < len(run):
             longest[who] = (run, members)
     for run, members in longest.values():
@@ -316,7 +323,8 @@ def _of_run(parts: list[Addend], run: tuple[Term, ...], members: dict[int, int],
             return build.kron(rest, factor) if last else build.kron(factor, rest)
         return build.mul(rest, factor) if last else build.mul(factor, rest)
 
-    return Common(tuple(members), (len(members) - 1) * factor.weight, take, put)
+    identity = any(len(parts[i].factors) == length for i in members)
+    return Common(tuple(members), (len(members) - 1) * factor.weight, take, put, identity)
 
 
 def _heads(parts: list[Addend]) -> Iterable[Common]:
@@ -422,14 +430,14 @@ class Collector:
 
 def _choices(found: list[Common], count: int) -> list[Common]:
     """What is worth trying: what all addends share, else the best for each set of addends."""
-    best: dict[tuple[int, ...], Common] = {}
+    best: dict[tuple[tuple[int, ...], bool], Common] = {}
     for common in found:
-        known = best.get(common.members)
+        known = best.get((common.members, common.identity))
         if known is None or common.saving > known.saving:
-            best[common.members] = common
-    every = best.get(tuple(range(count)))
-    if every is not None:
-        return [every]
+            best[common.members, common.identity] = common
+    every = [common for common in best.values() if len(common.members) == count]
+    if every:
+        return every
     if count > MAX_ADDENDS:
         return sorted(best.values(), key=lambda c: -c.saving)[:1]
     return list(best.values())

@@ -17,7 +17,7 @@ from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .collect import Collector, cost, evened, sign_inside
+from .collect import Collector, cost, evened, negated, sign_inside
 from .multiply import REGION, multiplied_out
 from .system import System
 
@@ -127,10 +127,11 @@ class Presenter:
         """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
             yield applied.rule.name, applied.after, 1
-        if node.op is ops.MUL and not node.is_scalar:
-            turned = [build.transpose(f) for f in reversed(node.args)]
-            if sum(f.op is ops.TRANSPOSE for f in node.args) > 1:
-                yield "transpose-product", build.transpose(build.mul(*turned)), 2
+        turned = [build.transpose(a) for a in reversed(node.args)]
+        if node.op is ops.MUL and not node.is_scalar and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
+            yield "transpose-product", build.transpose(build.mul(*turned)), 2
+        if node.op is ops.ADD and all(coefficient(a)[1].op is ops.TRANSPOSE for a in node.args):
+            yield "transpose-sum", build.transpose(build.add(*turned)), 2
 
     # ------------------------------------------------------------ one pass from the leaves up
 
@@ -138,10 +139,12 @@ class Presenter:
         made: dict[Term, Term] = {}
         order = postorder(root)
         tops = _tops(root, order) if len(order) <= MAX_NODES else set()
+        sums = {node for node in order if node.op is ops.ADD}
+        both = {node for node in sums if negated(node) in sums}
         for node in order:
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
-            made[node] = self._improved(evened(new), node in tops)
+            made[node] = self._improved(evened(new, both), node in tops)
         return made[root]
 
     def _improved(self, term: Term, top: bool) -> Term:
@@ -153,7 +156,8 @@ class Presenter:
             before = best
             for form, least in self._forms(before, top):
                 price = cost(form)
-                if price < lowest and price[0] <= lowest[0] - least:
+                gain = lowest[0] - price[0]
+                if price < lowest and (gain > least or (gain >= least and price[1] <= lowest[1])):
                     best, lowest = form, price
             if best is before:
                 break
