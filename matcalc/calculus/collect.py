@@ -249,9 +249,7 @@ def _powers(
         first = min(signs)
         factor = _raised((powers_of(parts[first])[place[first]][0], common))
 
-        def take(
-            i: int, place: dict[int, int] = place, signs: dict[int, int] = signs, common: Number = common
-        ) -> Term:
+        def take(i: int, place: dict[int, int] = place, signs: dict[int, int] = signs, common: Number = common) -> Term:
             powers, at = powers_of(parts[i]), place[i]
             base, exponent = powers[at]
             own = ((base, exponent - common),) if exponent != common else ()
