@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Set
 from fractions import Fraction
 from functools import partial
 from math import gcd, lcm
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..terms import build, ops
@@ -19,6 +18,7 @@ from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.term import Number, Term
 from ..terms.walk import postorder, substitute_indices
+from .squares import squared
 
 WIDTH = 3
 """So many forms of a sum are followed at a time."""
@@ -392,12 +392,20 @@ class Collector:
         found = self._known.get(total)
         if found is None:
             self._known[total] = total  # the search does not enter the same sum twice
-            found = self._known[total] = self._search(total)
+            found = self._known[total] = min(self._search(total), key=cost)
         return found
 
-    def _search(self, total: Term) -> Term:
+    def product(self, total: Term) -> Term:
+        """The cheapest form found of a sum that is a product, if there is one."""
+        forms = list(self._search(total)) if total.op is ops.ADD else [total]
+        products = [form for form in forms if coefficient(form)[1].op is not ops.ADD]
+        return min(products or forms, key=cost)
+
+    def _search(self, total: Term) -> Iterable[Term]:
+        """Forms of a sum, of equal ones the better first."""
         start = without_common_number(total)
-        best, lowest = min(((start, cost(start)), (total, cost(total))), key=itemgetter(1))
+        yield start
+        yield total
         frontier = [start]
         seen = {start}
         for _ in range(len(total.args)):
@@ -410,10 +418,8 @@ class Collector:
             if not forms:
                 break
             forms.sort(key=lambda f: f[:2])
-            if forms[0][0] < lowest:
-                lowest, _, best = forms[0]
             frontier = [f[2] for f in forms[:WIDTH]]
-        return best
+            yield from frontier
 
     def _forms(self, form: Term) -> Iterable[Term]:
         number, core = coefficient(form)
@@ -424,6 +430,8 @@ class Collector:
             rest = self(self.simplify(build.add(*map(common.take, common.members))))
             others = [a for i, a in enumerate(core.args) if i not in common.members]
             yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
+        for square in squared(core, self.simplify):
+            yield build.smul(build.num(number), square)
 
 
 def _choices(found: list[Common], count: int) -> list[Common]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..rewriting.match import FLAT
 from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
 from ..terms.build import coefficient
@@ -30,8 +31,8 @@ MAX_PRODUCED = 24
 MAX_CHANGES = 50
 """At most so many rows of ``rules/present.rules`` are used."""
 
-MAX_NODES = 3000
-"""In larger terms sums are factored, and nothing is multiplied out."""
+MAX_NODES = 400
+"""In larger terms only parts that take fewer nodes written out are searched."""
 
 
 class Change(NamedTuple):
@@ -50,6 +51,24 @@ def present(system: System, term: Term) -> Term:
 def collected(system: System, term: Term) -> Term:
     """The term with its sums factored, in the simplified form still."""
     return Presenter.of(system).collected(term)
+
+
+def same(system: System, left: Term, right: Term) -> str:
+    """How two terms of one shape are known to be equal by form; empty where they are not."""
+    first, second = system.expand(left), system.expand(right)
+    if first is second:
+        return "the same normal form"
+    difference = collected(system, system.expand(build.sub(first, second)))
+    return "the difference simplifies to 0" if difference.op is ops.ZEROS or difference is build.ZERO_NUM else ""
+
+
+def factored(system: System, term: Term) -> Term:
+    """The term as a product, where the search finds one; else as it is presented."""
+    presenter = Presenter.of(system)
+    forms = {presenter.product(system.simplify(term)), presenter.product(system.expand(term))}
+    best = min(forms, key=lambda form: (coefficient(form)[1].op is ops.ADD, cost(form), form.key))
+    changes = presenter.last_changes(best)
+    return changes[-1].after if changes else best
 
 
 def presentation(system: System, term: Term) -> list[Change]:
@@ -88,7 +107,7 @@ class Presenter:
             return known
         best, lowest = term, cost(term)
         seen = {term}
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS if lowest[0] <= MAX_NODES else 1):
             new = self.simplify(self._pass(best))
             if new in seen:
                 break
@@ -99,6 +118,13 @@ class Presenter:
             best, lowest = new, price
         self._collected[term] = self._collected[best] = best
         return best
+
+    def product(self, term: Term) -> Term:
+        """The cheapest form of a sum that is a product; of another term, the cheapest form."""
+        number, core = coefficient(self.collected(term))
+        if core.op is not ops.ADD:
+            return self.collected(term)
+        return build.smul(build.num(number), self.collect.product(core))
 
     def last_changes(self, term: Term) -> list[Change]:
         """The rows of ``rules/present.rules``, where each makes the whole smaller."""
@@ -113,12 +139,14 @@ class Presenter:
 
     def _last_change(self, term: Term) -> Change | None:
         whole = size(term)
+        if whole > MAX_NODES:
+            return None
         for node in postorder(term):
             if node in self._settled:
                 continue
             for rule, form, least in self._last_forms(node):
                 new = replace_outermost(term, {node: form})
-                if size(new) <= whole - least:
+                if new is not term and size(new) <= whole - least:
                     return Change(rule, new)
         self._settled |= set(postorder(term))
         return None
@@ -126,7 +154,7 @@ class Presenter:
     def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
         """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
-            yield applied.rule.name, applied.after, 1
+            yield applied.rule.name, applied.after, 0 if applied.rule.left.op in FLAT else 1
         turned = [build.transpose(a) for a in reversed(node.args)]
         if node.op is ops.MUL and not node.is_scalar and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
             yield "transpose-product", build.transpose(build.mul(*turned)), 2
@@ -138,13 +166,14 @@ class Presenter:
     def _pass(self, root: Term) -> Term:
         made: dict[Term, Term] = {}
         order = postorder(root)
-        tops = _tops(root, order) if len(order) <= MAX_NODES else set()
-        sums = {node for node in order if node.op is ops.ADD}
+        large = len(order) > MAX_NODES
+        tops = _tops(root, order)
+        sums = {node for node in order if node.op is ops.ADD and not (large and node.weight > MAX_NODES)}
         both = {node for node in sums if negated(node) in sums}
         for node in order:
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
-            made[node] = self._improved(evened(new, both), node in tops)
+            made[node] = new if large and new.weight > MAX_NODES else self._improved(evened(new, both), node in tops)
         return made[root]
 
     def _improved(self, term: Term, top: bool) -> Term:

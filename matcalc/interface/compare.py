@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..calculus.present import same
 from ..calculus.system import System
 from ..terms import build
 from ..terms.term import Term
@@ -44,8 +45,9 @@ def compare(system: System, ours: Term, given: Term, require: Sequence[tuple[Ter
                 return Verdict(TRANSPOSED, "the same in the transposed layout")
         shapes = f"{build.show_shape(*given.shape)}, not {build.show_shape(*ours.shape)}"
         return Verdict(DIFFERENT, f"the shape is {shapes}")
-    if system.expand(ours) is system.expand(given):
-        return Verdict(EQUAL, "the same normal form")
+    how = same(system, ours, given)
+    if how:
+        return Verdict(EQUAL, how)
     return _by_numbers(ours, given, require, structured)
 
 

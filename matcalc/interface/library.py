@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 from ..calculus.derive import Derived, gradients
+from ..calculus.present import same
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, parse_expression
@@ -243,8 +244,9 @@ def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
 
         return Comparison(False, f"the shapes are {show_shape(*left.shape)} and {show_shape(*right.shape)}")
     rules = system(scope.assumptions)
-    if rules.expand(left) is rules.expand(right):
-        return Comparison(True, "the same normal form")
+    how = same(rules, left, right)
+    if how:
+        return Comparison(True, how)
     from ..numeric.check import replay
 
     require = [(t, f) for t, f in scope.assumptions if f in ("positive", "nonneg", "nonzero", "invertible")]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..calculus import derive
-from ..calculus.present import present
+from ..calculus.present import factored, present
 from ..calculus.system import System, system
 from ..errors import ShapeError
 from ..language.scope import Operation, Scope
@@ -87,7 +87,7 @@ _QUESTIONS: dict[str, tuple[int, Callable[[list[Shape]], Shape], Callable[[Syste
     "d": (1, _same, lambda s, a: derive.differential(s, a[0])),
     "simplify": (1, _same, lambda s, a: present(s, s.simplify(a[0]))),
     "expand": (1, _same, lambda s, a: s.expand(a[0])),
-    "factor": (1, _same, lambda s, a: present(s, s.expand(a[0]))),
+    "factor": (1, _same, lambda s, a: factored(s, a[0])),
 }
 
 FORMS = {"D": "jacobian", "grad": "gradient", "hess": "hessian"}
