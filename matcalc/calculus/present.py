@@ -209,8 +209,8 @@ class Presenter:
         for start in self._rearranged(term):
             whole = _sums_elsewhere(start)
             for kept in (whole, frozenset[Term]()) if whole else (whole,):
-                out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept)
-                if out is not None:
+                out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept) or self.simplify(start)
+                if out is not term:
                     number, core = coefficient(out)
                     yield build.smul(build.num(number), self.collect(core))
 
@@ -236,19 +236,13 @@ class Presenter:
 
 
 def _tops(root: Term, order: list[Term]) -> set[Term]:
-    """The largest linear parts that have a sum under a product or a linear operation."""
+    """The largest linear parts that have a sum in them."""
     inner = {a for node in order if node.op in REGION for a in node.args}
     sums: set[Term] = set()
     for node in order:
         if node.op is ops.ADD or (node.op in REGION and any(a in sums for a in node.args)):
             sums.add(node)
-    return {
-        node
-        for node in order
-        if node.op in REGION
-        and (node is root or node not in inner)
-        and any(a in sums and (node.op is not ops.ADD or a.op is not ops.ADD) for a in node.args)
-    }
+    return {node for node in sums if node is root or node not in inner}
 
 
 def _sums_elsewhere(term: Term) -> frozenset[Term]:

@@ -41,23 +41,27 @@ def squared(total: Term, simplify: Simplify) -> Iterable[Term]:
     if not 2 <= len(squares) <= MAX_SQUARES:
         return
     addends = {rest: number for number, rest in map(coefficient, total.args)}
+    squares.sort(key=lambda s: (s.number < 0, s.number))
     for first, second in combinations(squares, 2):
         ratio = _root(Fraction(second.number) / Fraction(first.number))
         if ratio is None or first.root.shape != second.root.shape or first.middle is not second.middle:
             continue
+        outside, root = Fraction(first.number), first.root
+        known = _root(abs(outside))
+        if known is not None and ratio.denominator != 1:
+            outside, root, ratio = Fraction(outside > 0) * 2 - 1, build.smul(build.num(known), root), ratio * known
         other = build.smul(build.num(abs(ratio)), second.root)
         rest = [a for a in total.args if a is not first.addend and a is not second.addend]
         if ratio < 0:  # the squares have opposite signs
-            both = first.product(build.add(first.root, other), build.sub(first.root, other))
-            yield build.add(build.smul(build.num(first.number), both), *rest)
+            both = first.product(build.add(root, other), build.sub(root, other))
+            yield build.add(build.smul(build.num(outside), both), *rest)
             continue
-        number, cross = coefficient(simplify(first.product(first.root, other)))
-        wanted = 2 * first.number * number
+        number, cross = coefficient(simplify(first.product(root, other)))
+        wanted = 2 * outside * number
         if cross in addends and abs(addends[cross]) == abs(wanted):
-            signed = other if addends[cross] == wanted else build.neg(other)
-            whole = build.add(first.root, signed)
+            whole = build.add(root, other if addends[cross] == wanted else build.neg(other))
             kept = [a for a in rest if coefficient(a)[1] is not cross]
-            yield build.add(build.smul(build.num(first.number), first.product(whole, whole)), *kept)
+            yield build.add(build.smul(build.num(outside), first.product(whole, whole)), *kept)
 
 
 def _root(number: Fraction) -> Fraction | None:
