@@ -60,7 +60,9 @@ def extrapolated(value: Callable[[complex], Array], start: float = 2.0**-4, rows
 
 def is_analytic(*terms: Term) -> bool:
     """True when the complex step gives the derivative: every function has a complex value, no DIFF occurs."""
-    return not any(t.has_diff or (t.op is ops.FUN and t.attr in REAL_ONLY) for t in postorder(*terms))
+    return not any(
+        t.has_diff or t.op is ops.POLYGAMMA or (t.op is ops.FUN and t.attr in REAL_ONLY) for t in postorder(*terms)
+    )
 
 
 def numeric_jacobian(term: Term, wrt: Term, env: Env) -> Array:
