@@ -881,7 +881,9 @@ class _Arguments:
         a, b = self.shapes[first], self.shapes[second]
         nodes = self.nodes[first], self.nodes[first]
         self.inference.equal(
-            a[1], b[1], lambda: self.inference.mismatch(a, b, nodes, self.nodes[second], self.frame, "their columns have to match")
+            a[1],
+            b[1],
+            lambda: self.inference.mismatch(a, b, nodes, self.nodes[second], self.frame, "their columns have to match"),
         )
 
     def column(self, at: int, length: Dim, what: str) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import reduce
-from math import inf, pi
+from functools import partial, reduce
+from math import factorial, inf, pi
 from typing import Any, overload
 
 import numpy as np
@@ -436,16 +436,21 @@ def _lgamma(x: Array) -> Array:
     return np.asarray(result + special.loggamma(moved))
 
 
-def _trigamma(x: Array) -> Array:
-    return _polygamma_of(1, x)
-
-
 def _polygamma_of(order: int, x: Array) -> Array:
+    """The derivative of this order of digamma; of complex x by recurrence and the asymptotic series."""
     from scipy import special
 
-    if np.iscomplexobj(x):
-        raise MatcalcError("polygamma has no complex value here")
-    return np.asarray(special.polygamma(order, x))
+    if order == 0 or not np.iscomplexobj(x):
+        return np.asarray(special.digamma(x) if order == 0 else special.polygamma(order, x))
+    moved, result = x.copy(), np.zeros_like(x)
+    sign = -((-1) ** order)
+    for _ in range(int(max(0.0, 20.0 - moved.real.min()))):
+        result = result + sign * factorial(order) / moved ** (order + 1)
+        moved = moved + 1
+    series = factorial(order - 1) / moved**order + factorial(order) / (2 * moved ** (order + 1))
+    for j, bernoulli in enumerate(special.bernoulli(20)[2::2], 1):
+        series = series + bernoulli * factorial(2 * j + order - 1) / factorial(2 * j) / moved ** (2 * j + order)
+    return np.asarray(result + sign * series)
 
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -475,12 +480,9 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "erfc": _special("erfc"),
     "lgamma": _lgamma,
     "digamma": _special("digamma"),
-    "trigamma": _trigamma,
+    "trigamma": partial(_polygamma_of, 1),
 }
 """Functions applied entry by entry; real arguments outside the domain give nan."""
-
-REAL_ONLY = frozenset({"trigamma"})
-"""Functions that have no complex value here: their derivatives are found by differences."""
 
 
 def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
@@ -496,7 +498,10 @@ def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
 
 
 def _polygamma(machine: _Machine, term: Term, args: list[Array]) -> Array:
-    return _polygamma_of(machine.size(term.attr), args[0])
+    order = machine.size(term.attr)
+    if order < 0:
+        raise ShapeError(f"polygamma has no order {order}")
+    return _polygamma_of(order, args[0])
 
 
 # ---------------------------------------------------------------- functions of vectors, and of the rows of a matrix

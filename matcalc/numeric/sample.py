@@ -176,6 +176,9 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
         for first, last, length in ((attr[0], attr[1], array.rows), (attr[2], attr[3], array.cols)):
             found.inside(first, 1, last)
             found.inside(last, first, length)
+    elif term.op is ops.POLYGAMMA:
+        found.other(attr)
+        found.at_least.append((attr, 0))
     elif term.op is ops.BASIS:
         found.inside(attr[0], 1, attr[1])
         found.shape(attr[1])

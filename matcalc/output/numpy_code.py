@@ -1354,6 +1354,14 @@ def _by_helper(function: str) -> Emit:
     return lambda w, _node, args: _call(w.helper(function), *(a.text for a in args))
 
 
+def _triangle(function: str) -> Emit:
+    def emit(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        kind = _kind(node.term)
+        return _converted(_call(function, _as_2d(args[0], kind)), MATRIX, kind)
+
+    return emit
+
+
 def _polygamma(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     w.helper("special")
     return _call("special.polygamma", w.dim(node.term.attr, node.inner).text, args[0].text)
@@ -1412,8 +1420,8 @@ _CODE: dict[Op, Emit] = {
     ops.VEC: _only_matrix('.ravel(order="F")'),
     ops.UNVEC: _unvec,
     ops.VECH: _by_helper("_vech"),
-    ops.TRIL: _calling("np.tril"),
-    ops.TRIU: _calling("np.triu"),
+    ops.TRIL: _triangle("np.tril"),
+    ops.TRIU: _triangle("np.triu"),
     ops.DIAG: _calling("np.diag"),
     ops.DIAGONAL: _calling("np.diag"),
     ops.TOTAL: _calling("np.sum"),

@@ -820,7 +820,11 @@ def submatrix(term: Term, i: DimLike, j: DimLike, k: DimLike = 1, l: DimLike = 1
     rows, cols = b - a + 1, d - c + 1
     for first, last, count, length, what in ((a, b, rows, term.rows, "rows"), (c, d, cols, term.cols, "columns")):
         past, number = (last - length).constant, count.constant
-        if (first.constant is not None and first.constant < 1) or (past or 0) > 0 or (number is not None and number < 1):
+        if (
+            (first.constant is not None and first.constant < 1)
+            or (past or 0) > 0
+            or (number is not None and number < 1)
+        ):
             raise ShapeError(f"the {what} {first} to {last} are not among the {what} 1 to {length}")
     if a is ONE and c is ONE and b is term.rows and d is term.cols:
         return term
