@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import MatcalcError, ParseError
+from ..errors import MatcalcError, ParseError, ShapeError
 from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, dim
 from ..terms.symbols import Family, Loop, Symbol
@@ -17,7 +17,7 @@ from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
-from .shapes import SCALAR, Shape
+from .shapes import SCALAR, Shape, holes_of
 from .syntax import Node, Task
 
 
@@ -235,11 +235,18 @@ class Construction:
         if node in frame.how:
             result: Term = yield self.term(frame.how[node], frame)
             return result
-        return build.eye(self._shape(node, frame)[0])
+        return build.eye(self._seen(node, frame, "I_n"))
 
     def _unit(self, node: Node, frame: Frame) -> Task[Term]:
-        return build.basis(self._dims(node, frame)[0], self._shape(node, frame)[0])
+        return build.basis(self._dims(node, frame)[0], self._seen(node, frame, "basis(i, n) outside the dollars"))
         yield
+
+    def _seen(self, node: Node, frame: Frame, write: str) -> Dim:
+        """The size that the rest of the formula gave."""
+        size = self._shape(node, frame)[0]
+        if holes_of(size):
+            raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint=f"write {write}")
+        return size
 
     def _vertical(self, node: Node, frame: Frame) -> Task[Term]:
         inner: Term = yield self.term(node.parts[0], frame)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import ParseError, ShapeError
 from ..terms.dims import ONE
 from .functions import FUNCTIONS
-from .latex import LATEX
+from .latex import LATEX, applied, innermost
 from .names import ascii_name
 from .shapes import SCALAR, Shape
 from .syntax import Node, Task
@@ -41,23 +41,9 @@ def _stars(factors: list[Node]) -> list[str]:
 
 
 def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> Node | None:
-    """The call that a name and the parentheses after it are, scripts of the parentheses included."""
-    chain = []
-    group = after
-    while group.kind in ("power", "transpose", "index", "superscript"):
-        chain.append(group)
-        group = group.parts[0]
-    if group.kind != "group":
+    """The call that a name and the parentheses after it are."""
+    if innermost(after).kind != "group":
         return None
-    made = _call(inference, before, group, frame)
-    if made is None:
-        return None
-    for script in reversed(chain):
-        made = Node(script.kind, [made, *script.parts[1:]], before.start, script.end, list(script.ops))
-    return made
-
-
-def _call(inference: Inference, before: Node, group: Node, frame: Frame) -> Node | None:
     primes, name, power = 0, before, None
     while name.kind == "transpose":
         primes, name = primes + 1, name.parts[0]
@@ -73,24 +59,39 @@ def _call(inference: Inference, before: Node, group: Node, frame: Frame) -> Node
     if name.kind != "name":
         return None
     spelled = ascii_name(str(name.parts[0]))
-    if not _is_function(inference, spelled, frame):
-        if name is before and not inference.is_known(spelled, frame):
+    start, order = before.start, Node("number", [str(primes)], before.start, before.end)
+    if _is_function(inference, spelled, frame):
+        written = str(name.parts[0])
+    elif spelled == "psi" and not inference.is_known(spelled, frame):
+        written, primes = ("digamma", "trigamma", "polygamma")[min(primes, 2)], 0
+    else:
+        if name is before and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
             hint = f"declare {spelled}: function, or write the product {spelled} \\cdot (...)"
             raise ParseError(f"{spelled} may be a function or a factor", hint=hint).locate(
-                frame.text, before.start, group.end
+                frame.text, before.start, after.end
             )
         return None
-    inner = group.parts[0]
-    args = inner.parts if inner.kind == "tuple" else [inner]
-    if primes:
-        return Node("primed", [str(name.parts[0]) + "'" * primes, inner], before.start, group.end)
-    made = Node("call", [str(name.parts[0]), Node("args", args, group.start, group.end)], before.start, group.end)
+
+    def call(args: list[Node], end: int) -> Node:
+        if primes:
+            return Node("primed", [written + "'" * primes, *args], start, end)
+        given = [order, *args] if written == "polygamma" else args
+        return Node("call", [written, Node("args", given, start, end)], start, end)
+
     if power is None:
-        return made
+        return applied(after, call)
     if power.parts[2].kind != "number":
         hint = "write f(x)^{-1}, or define the inverse function"
         raise ParseError("this power of a function is not clear", hint=hint).locate(frame.text, power.start, power.end)
-    return Node("power", [made, *power.parts[1:]], before.start, group.end)
+    return Node("power", [applied(after, call), *power.parts[1:]], start, after.end)
+
+
+CALLED = {"f", "g", "h", "F", "G", "phi", "sigma"}
+"""Letters that are taken for functions before parentheses."""
+
+
+def _looks_called(name: str, group: Node) -> bool:
+    return name in CALLED or group.parts[0].kind in ("name", "tuple")
 
 
 def _is_function(inference: Inference, name: str, frame: Frame) -> bool:
@@ -145,6 +146,9 @@ def _split(inference: Inference, base: Node, slots: list[Node], node: Node, fram
     return _indexed(base, letters, node)
 
 
+_NAMED = {"D": "duplication", "L": "elimination"}
+
+
 def _unknown(
     inference: Inference, base: Node, slots: list[Node], words: list[str | None], node: Node, frame: Frame
 ) -> Node:
@@ -152,6 +156,10 @@ def _unknown(
     stem = str(base.parts[0])
     if stem == "e" and len(slots) == 1:
         return Node("unit", slots, node.start, node.end)
+    if stem in _NAMED and len(slots) == 1 and slots[0].kind != "number":
+        name = _NAMED[stem]
+        inference.tell(f"{stem} with a size is the {name} matrix")
+        return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
     if None not in words and not any(_is_index(inference, word or "", frame) for word in words):
         suffix = "_".join(word or "" for word in words)
         joint = "" if suffix.isdigit() else "_"
@@ -265,10 +273,11 @@ def _euler(inference: Inference, node: Node, frame: Frame) -> Node:
 
 def _filled(_: Inference, node: Node, __: Frame) -> Node:
     """``\\mathbf{1}_{n}`` and ``\\mathbf{0}_{m \\times n}``."""
-    digit, slots = node.parts[0], node.parts[1:]
+    digit: Node = node.parts[0]
+    slots = node.parts[1:]
     if not slots:
         if str(digit.parts[0]) == "0":
-            return digit
+            return Node("number", ["0"], node.start, node.end)
         return Node("call", ["vector", Node("args", [digit], node.start, node.end)], node.start, node.end)
     name = "ones" if str(digit.parts[0]) == "1" else "zeros"
     return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)

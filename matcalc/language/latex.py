@@ -8,163 +8,17 @@ an index or an entry (an ``index`` whose ``ops`` are ``LATEX``), what ``|X|`` is
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 from lark import Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-from lark.lark import PostLex
 
 from ..errors import ParseError
-from .functions import FUNCTIONS, NOT_YET
-from .names import GREEK_NAMES
 from .syntax import Node, walk
 
 LATEX = ["LATEX"]
 """The mark of an index that may be part of a name."""
-
-# ---------------------------------------------------------------- commands
-
-_LETTERS = {name: name for name in GREEK_NAMES} | {
-    "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma", "ell": "ell",
-}  # fmt: skip
-_FUNCTIONS = {
-    **{name: name for name in ("log", "exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "det")},
-    **{"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "tr": "tr", "Tr": "tr", "trace": "tr"},
-    **{"Trace": "tr", "Det": "det", "diag": "diag", "Diag": "diag", "sgn": "sign", "logdet": "logdet"},
-}
-_OPERATORS = {
-    **{"cdot": "STAR", "times": "STAR", "odot": "DOTSTAR", "circ": "DOTSTAR", "oslash": "DOTSLASH"},
-    **{"otimes": "_OTIMES", "ldots": "_DOTS", "dots": "_DOTS", "cdots": "_DOTS"},
-    **{"top": "TOP", "intercal": "TOP", "prime": "PRIME", "frac": "FRACTION", "dfrac": "FRACTION"},
-    **{"tfrac": "FRACTION", "cfrac": "FRACTION", "sqrt": "SQRT", "\\": "_NEWROW"},
-    **{"langle": "LANGLE", "rangle": "RANGLE", "lbrace": "LCURLY", "rbrace": "RCURLY", "{": "LCURLY", "}": "RCURLY"},
-    **{"lbrack": "LSQB", "rbrack": "RSQB", "lparen": "LPAR", "rparen": "RPAR"},
-    **{"lvert": "LBAR", "rvert": "RBAR", "lVert": "LNORM", "rVert": "RNORM"},
-    **{"vert": "_BAR", "mid": "_BAR", "|": "_NORM", "Vert": "_NORM", "sum": "SIGN", "prod": "SIGN"},
-}
-_RELATIONS = {"le": "<=", "leq": "<=", "leqslant": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "ne": "!=",
-              "neq": "!=", "lt": "<", "gt": ">"}  # fmt: skip
-_NOTHING = {
-    "quad", "qquad", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "mathbf", "boldsymbol", "bm",
-    "mathcal", "mathfrak", "mathscr", "bold", "pmb", "thinspace", "medspace", "enspace", "nonumber", "bigl", "bigr",
-    "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "big", "Big", "bigg", "Bigg", "bigm", "Bigm",
-}  # fmt: skip
-"""Commands that change how a formula looks, not what it means."""
-
-_OPENING = {"LPAR", "LSQB", "LCURLY", "LBRACE", "LBAR", "LNORM", "LANGLE", "BEGIN", "INDICATOR"}
-_CLOSING = {"RPAR", "RSQB", "RCURLY", "RBRACE", "RBAR", "RNORM", "RANGLE", "END"}
-_OPERAND = {"NAME", "NUMBER", "DIGIT", "PRIME", "TOP", "FILLED", *_CLOSING}
-_SIDES = {"_BAR": ("LBAR", "RBAR"), "_NORM": ("LNORM", "RNORM")}
-_MATRICES = {"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"}
-
-
-def _refused(token: Token, message: str, hint: str | None = None) -> ParseError:
-    return ParseError(message, start=token.start_pos, end=token.end_pos, hint=hint)
-
-
-class Commands(PostLex):
-    """Gives commands their meaning, and tells a bar that opens from one that closes."""
-
-    always_accept = ("_COMMAND", "_WORD", "_ACCENT", "_ENVIRONMENT", "_BAR", "_NORM", "FILLED", "INDICATOR")
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """Rewrite the stream of tokens."""
-        brackets: list[str] = []
-        before, side, filled = "", "", ""
-        for token in stream:
-            if token.type == "_COMMAND" and token in ("\\left", "\\right"):
-                side = str(token)
-                continue
-            if token in ("\\.", ".") and side:
-                side = ""
-                continue
-            made = _meaning(token)
-            if made is None:
-                continue
-            kind = made.type
-            if kind in _SIDES:
-                opening, closing = _SIDES[kind]
-                closes = side == "\\right" or (side == "" and brackets[-1:] == [opening] and before in _OPERAND)
-                kind = closing if closes else opening
-            side = ""
-            filled = "sizes" if before == "_SUB" and filled == "FILLED" and kind == "LBRACE" else filled
-            if filled == "sizes" and kind == "STAR" and token == "\\times":
-                kind = "_COMMA"  # 1_{m \times n}
-            if kind in _OPENING:
-                brackets.append(kind)
-            elif kind in _CLOSING:
-                filled = "" if filled == "sizes" else filled
-                if brackets:
-                    brackets.pop()
-            if kind == "FILLED" or (filled == "FILLED" and kind != "_SUB"):
-                filled = "FILLED" if kind == "FILLED" else ""
-            before = kind
-            yield made if kind == made.type else Token.new_borrow_pos(kind, made.value, made)
-
-
-def _meaning(token: Token) -> Token | None:
-    """What a command stands for; None for what only changes the looks."""
-    if token.type == "_WORD":
-        return _word(token)
-    if token.type == "_ACCENT":
-        return _accent(token)
-    if token.type == "_ENVIRONMENT":
-        return _environment(token)
-    if token.type != "_COMMAND":
-        return token
-    name = token[1:]
-    if name in _LETTERS:
-        return Token.new_borrow_pos("NAME", _LETTERS[name], token)
-    if name in _FUNCTIONS:
-        return Token.new_borrow_pos("FUNCTION", _FUNCTIONS[name], token)
-    if name in _OPERATORS:
-        return Token.new_borrow_pos(_OPERATORS[name], token.value, token)
-    if name in _RELATIONS:
-        return Token.new_borrow_pos("RELATION", _RELATIONS[name], token)
-    if name in _NOTHING:
-        return None
-    raise _refused(token, f"the command {token} is not understood", _HINTS.get(name))
-
-
-_HINTS = {
-    "partial": "a derivative is asked for outside the dollars: D($f$, x)",
-    "nabla": "a gradient is asked for outside the dollars: grad($f$, x)",
-    "pm": "write the two expressions one by one",
-    "mathbb": "a set has no meaning in an expression",
-}
-
-
-def _word(token: Token) -> Token:
-    r"""``\operatorname{tr}``, ``\text{where}``, ``\mathrm{loss}``."""
-    word = token[token.index("{") + 1 : -1].strip().replace("\\_", "_")
-    if word in ("where", "with"):
-        return Token.new_borrow_pos("_WHERE", word, token)
-    if word == "d":
-        raise _refused(token, "a differential is not read from LaTeX", "write d(f) outside the dollars")
-    name = _FUNCTIONS.get(word, word)
-    if name in FUNCTIONS or NOT_YET.get(name) == "function" or name in ("ind", "rows", "cols"):
-        return Token.new_borrow_pos("FUNCTION", name, token)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*|\d+", word):
-        raise _refused(token, f"{word!r} has no meaning in a formula")
-    return Token.new_borrow_pos("NAME", word, token)
-
-
-def _accent(token: Token) -> Token:
-    r"""``\hat{x}`` is the name x_hat, ``\vec{x}`` is x."""
-    accent, letter = re.fullmatch(r"\\(?:wide)?([a-z]+?)\s*\{?\s*\\?([A-Za-z]+?)\s*\}?", str(token)).groups()  # type: ignore[union-attr]
-    if len(letter) > 1 and letter not in _LETTERS:
-        raise _refused(token, f"the accent of {letter!r} is not understood", "an accent is of one letter")
-    base = _LETTERS.get(letter, letter)
-    return Token.new_borrow_pos("NAME", base if accent == "vec" else f"{base}_{accent}", token)
-
-
-def _environment(token: Token) -> Token:
-    name = token[token.index("{") + 1 : token.index("}")].strip()
-    if name not in _MATRICES:
-        raise _refused(token, f"the environment {name} is not understood", "blocks stand in pmatrix or bmatrix")
-    return Token.new_borrow_pos("BEGIN" if token.startswith("\\begin") else "END", name, token)
 
 
 # ---------------------------------------------------------------- the tree
@@ -175,6 +29,11 @@ def _plain(parts: list[Any]) -> tuple[list[Any], int, int]:
     start = min((p.start if isinstance(p, Node) else p.start_pos or 0) for p in parts if p is not None)
     end = max((p.end if isinstance(p, Node) else p.end_pos or 0) for p in parts if p is not None)
     return [p for p in parts if isinstance(p, Node)], start, end
+
+
+def _opened(part: Any) -> Any:
+    """What stands inside braces."""
+    return part.parts[0] if isinstance(part, Node) and part.kind == "inside" else part
 
 
 def _call(name: str, args: list[Any], start: int, end: int) -> Node:
@@ -215,9 +74,8 @@ class Builder:
         return nodes[0] if len(nodes) == 1 else Node("tuple", nodes, start, end)
 
     def inside(self, parts: list[Any]) -> Node:
-        """What stands in the braces of a script or a fraction."""
-        made: Node = parts[1]
-        return made
+        """What stands in the braces of a script or a fraction; the construct around takes it out."""
+        return Node("inside", [parts[1]], parts[0].start_pos, parts[2].end_pos)
 
     def braces(self, parts: list[Any]) -> Node:
         """``{a + b}`` as a factor."""
@@ -243,11 +101,19 @@ class Builder:
         before = left.parts if left.kind == "kron" else [left]
         return Node("kron", [*before, right], left.start, right.end)
 
+    def khatrirao(self, parts: list[Any]) -> Node:
+        """``A \\ast B``."""
+        left, right = parts
+        return _call("khatrirao", [left, right], left.start, right.end)
+
     def juxtaposed(self, parts: list[Any]) -> Node:
         """Factors side by side."""
         left, right = parts
         factors = left.parts if left.kind == "juxtaposed" else [left]
-        if _innermost(right).kind == "number":
+        if _is_log_gamma(factors[-1]) and innermost(right).kind == "group":
+            made = applied(right, lambda args, end: _call("lgamma", args, factors[-1].start, end))
+            return Node("juxtaposed", [*factors[:-1], made], left.start, right.end) if len(factors) > 1 else made
+        if innermost(right).kind == "number":
             raise ParseError("a number stands on the left of its product", start=right.start, end=right.end,
                              hint="write 2 x, x^2 or x_2; between numbers \\cdot")  # fmt: skip
         if factors[-1].kind == "call" and "BARE" in factors[-1].ops and right.kind not in ("call", "ruled"):
@@ -261,6 +127,7 @@ class Builder:
         """``\\sum_{i=1}^{n} body``; ``\\prod_{k=n,\\,n-1,\\,\\ldots,\\,1} body``."""
         sign, body = parts[0], parts[-1]
         limit = parts[2]
+        parts = [_opened(p) for p in parts]
         by = None
         if limit.kind == "limit":
             index, low = limit.parts
@@ -304,7 +171,7 @@ class Builder:
 
     def head_power(self, parts: list[Any]) -> Node:
         """``\\sin^2``."""
-        head, script = parts
+        head, script = parts[0], _opened(parts[1])
         if script.kind != "number":
             hint = "write (\\sin x)^{-1}, or \\arcsin for the inverse function"
             raise ParseError("this power of a function is not clear", start=script.start, end=script.end, hint=hint)
@@ -312,7 +179,7 @@ class Builder:
 
     def head_sizes(self, parts: list[Any]) -> Node:
         """``\\operatorname{unvec}_{m,n}``."""
-        head, sizes = parts
+        head, sizes = parts[0], _opened(parts[1])
         listed = sizes.parts if sizes.kind == "tuple" else [sizes]
         return Node("head", [head.parts[0], head.parts[1], listed], head.start, sizes.end)
 
@@ -351,8 +218,8 @@ class Builder:
 
     def power(self, parts: list[Any]) -> Node:
         """A superscript."""
-        base, script = parts
-        start, end = base.start, script.end
+        base, script = parts[0], _opened(parts[1])
+        start, end = base.start, parts[1].end
         if script.kind == "top":
             return Node("transpose", [base], start, end)
         if script.kind == "inverse_top":
@@ -369,11 +236,11 @@ class Builder:
 
     def index(self, parts: list[Any]) -> Node:
         """A subscript: part of a name, an index, an entry, the kind of a norm, a size."""
-        base, script = parts
-        end = max(base.end, script.end)
+        base, script = parts[0], _opened(parts[1])
+        end = max(base.end, parts[1].end)
         slots = script.parts if script.kind == "tuple" else [script]
         if base.kind == "power":  # x^2_i is x_i^2
-            inner = self.index([base.parts[0], script])
+            inner = self.index([base.parts[0], parts[1]])
             return Node("power", [inner, *base.parts[1:]], base.start, end)
         if base.kind in ("bars", "bars_power"):
             return _norm(base, script, end)
@@ -392,19 +259,19 @@ class Builder:
     def fraction(self, parts: list[Any]) -> Node:
         """``\\frac{a}{b}``."""
         sign, above, below = parts
-        made = Node("product", [above, below], sign.start_pos, below.end, ["SLASH"])
+        made = Node("product", [_opened(above), _opened(below)], sign.start_pos, below.end, ["SLASH"])
         return Node("group", [made], made.start, made.end)
 
     def root(self, parts: list[Any]) -> Node:
         """``\\sqrt{x}``."""
-        return _call("sqrt", [parts[1]], parts[0].start_pos, parts[1].end)
+        return _call("sqrt", [_opened(parts[1])], parts[0].start_pos, parts[1].end)
 
     def nth_root(self, parts: list[Any]) -> Node:
         """``\\sqrt[3]{x}``."""
         sign, _, order, _, base = parts
         one = Node("number", ["1"], order.start, order.end)
         exponent = Node("product", [one, order], order.start, order.end, ["SLASH"])
-        return Node("power", [base, Token("POW", "^"), exponent], sign.start_pos, base.end)
+        return Node("power", [_opened(base), Token("POW", "^"), exponent], sign.start_pos, base.end)
 
     def filled(self, parts: list[Any]) -> Node:
         """``\\mathbf{1}``: ones, or zeros, of the shape that fits."""
@@ -430,21 +297,30 @@ class Builder:
         _, start, end = _plain(parts)
         return Node("blocks", [parts[1]], start, end)
 
-    def bindings(self, parts: list[Any]) -> Node:
+    def where(self, parts: list[Any]) -> Node:
         """Definitions after where; ``v_{1}`` is a name unless other states of v are defined."""
         nodes, start, end = _plain(parts)
-        lefts = [node.parts[0] for node in nodes]
-        moving = {_base(left) for left in lefts if left.kind == "index" and left.parts[1].parts[0].kind != "number"}
-        for node, left in zip(nodes, lefts, strict=True):
-            if left.kind == "index" and _base(left) not in moving:
-                suffix = "_".join(str(slot.parts[0]) for slot in left.parts[1].parts)
-                node.parts[0] = Node("name", [f"{_base(left)}{suffix}"], left.start, left.end)
-        return Node("bindings", nodes, start, end)
+        lefts = [binding.parts[0] for binding in nodes[1].parts]
+        moving = {_base(left) for left in lefts if left.kind == "index" and not _numbered(left)}
+        fixed = {(_base(left), _numbered(left)) for left in lefts if left.kind == "index" and _base(left) not in moving}
+        made = Node("where", nodes, start, end)
+        for node in walk(made):
+            if node.kind == "index" and (_base(node), _numbered(node)) in fixed:
+                node.kind, node.parts, node.ops = "name", [_base(node) + _numbered(node)], []
+        for left in lefts:
+            left.ops = []
+        return made
 
 
 def _base(index: Node) -> str:
     base = index.parts[0]
     return str(base.parts[0]) if base.kind == "name" else ""
+
+
+def _numbered(index: Node) -> str:
+    """The number in a subscript, if it is one."""
+    slots = index.parts[1].parts
+    return str(slots[0].parts[0]) if len(slots) == 1 and slots[0].kind == "number" else ""
 
 
 def _direction(low: Node, second: Node) -> Node:
@@ -461,10 +337,34 @@ def _number_of(node: Node) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _innermost(node: Node) -> Node:
-    while node.kind in ("power", "transpose", "index", "superscript"):
+SCRIPTS = ("power", "transpose", "index", "superscript")
+
+
+def innermost(node: Node) -> Node:
+    """What carries all the scripts."""
+    while node.kind in SCRIPTS:
         node = node.parts[0]
     return node
+
+
+def applied(group: Node, call: Callable[[list[Node], int], Node]) -> Node:
+    """A call of what stands in the parentheses; the scripts of the parentheses become those of the call."""
+    chain = []
+    while group.kind in SCRIPTS:
+        chain.append(group)
+        group = group.parts[0]
+    inner = group.parts[0]
+    made = call(inner.parts if inner.kind == "tuple" else [inner], group.end)
+    for script in reversed(chain):
+        made = Node(script.kind, [made, *script.parts[1:]], made.start, script.end, list(script.ops))
+    return made
+
+
+def _is_log_gamma(node: Node) -> bool:
+    if node.kind != "call" or node.parts[0] != "log" or "BARE" not in node.ops:
+        return False
+    (argument,) = node.parts[1].parts
+    return bool(argument.kind == "name" and argument.parts[0] == "Gamma")
 
 
 def _unclear_after_slash(node: Node) -> bool:

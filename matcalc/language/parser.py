@@ -19,7 +19,8 @@ from lark.lexer import ContextualLexer
 
 from ..errors import LimitExceeded, ParseError
 from ..resources import data_dir
-from .latex import Builder, Commands, read_latex
+from .latex import Builder, read_latex
+from .latex_commands import Commands
 from .syntax import Node
 
 STARTS = ("script", "expression", "rulefile", "type")
@@ -214,8 +215,8 @@ def _explain(error: UnexpectedInput, text: str) -> ParseError:
     if isinstance(error, UnexpectedCharacters):
         at = error.pos_in_stream or 0
         if text[at] == "$":
-            hint = "a formula in LaTeX stands between two dollars: $x^T A x$"
-            return ParseError("this dollar opens no formula", text=text, start=at, end=at + 1, hint=hint)
+            said = "a formula in LaTeX stands between two dollars: $x^T A x$"
+            return ParseError("this dollar opens no formula", text=text, start=at, end=at + 1, hint=said)
         glued = re.match(r"[\d.]+[A-Za-z_]\w*", text[at:])
         if glued:
             said = f"{glued[0]!r} is not a number"
