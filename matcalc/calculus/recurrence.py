@@ -207,13 +207,14 @@ class _Adjoint:
     def __init__(
         self, system: System, loop: Loop, body: Term, arrival: _Arrival, state_at: Callable[[Dim], Term], walk: Walk
     ) -> None:
-        self.loop, self.arrival, self.state_at = loop, arrival, state_at
+        self.loop, self.body, self.arrival, self.state_at = loop, body, arrival, state_at
         self.slot = build.sym(loop.slot)
         after = moved_symbol(loop.slot, {loop.index: dim(loop.index) + loop.step})
         self.seed = build.sym(Symbol(loop.slot.name + "'", after.rows, after.cols, frozenset(), "state"))
-        found, _ = walk(system, body, self.seed, [self.slot], "adjoint")
-        self.back = system.simplify(found.get(self.slot, build.zeros(self.slot.rows, self.slot.cols)))
         self.system = system
+        found, _ = walk(system, body, self.seed, [self.slot], "adjoint")
+        back = found.get(self.slot, build.zeros(self.slot.rows, self.slot.cols))
+        self.back = system.simplify(self._placed(back, dim(loop.index)))
         self.running = Index(RUNNING, dim(0), UNBOUNDED, -loop.step)
 
     def at(self, k: Dim) -> Term:
@@ -233,7 +234,17 @@ class _Adjoint:
     def _joined(self, carried_on: Term, k: Dim, least: Dim) -> Term:
         """What is carried on to the state at k, and what arrives there."""
         arriving = self.arrival.at(k, least)
-        return carried_on if arriving is None else build.add(carried_on, self.system.simplify(arriving))
+        if arriving is None:
+            return carried_on
+        return build.add(carried_on, self.system.simplify(self._placed(arriving, k)))
+
+    def _placed(self, term: Term, k: Dim) -> Term:
+        """Of coupled states: each in its place."""
+        if self.body.op is not ops.JOINT:
+            return term
+        before = {self.loop.index: k - self.loop.step}
+        shapes = [substitute(d, before) for d in build.joint_shapes(self.body)]
+        return build.joint(*(build.part(term, i, shapes) for i in range(len(self.body.args))))
 
     def _shape(self, at: Dim) -> tuple[Dim, Dim]:
         moved = moved_symbol(self.loop.slot, {self.loop.index: at})
@@ -243,7 +254,7 @@ class _Adjoint:
         """The contributions at k with the adjoint states in the place of the seed, or the errors unless ``plain``."""
         index = self.loop.index
         values = [self.system.simplify(value) for value in contributions]
-        shared = [] if plain else common([self.back, *values], self.seed)
+        shared = [] if plain or self.body.op is ops.JOINT else common([self.back, *values], self.seed)
         part = next((t for t in shared if t.shape == self.seed.shape), self.seed)
         if part is self.seed:
             following = self.at(dim(index) + self.loop.step)
@@ -273,8 +284,11 @@ def _product(
     """The rows of the Jacobian: an ordered product of the Jacobians of the steps."""
     index, step = loop.index, loop.step
     slot = build.sym(loop.slot)
-    found, _ = walk(system, body, build.eye(body.rows * body.cols), [slot], "vec")
-    one = found.get(slot, build.zeros(body.rows * body.cols, slot.rows * slot.cols))
+    if body.op is ops.JOINT:
+        one = build.block([_jacobians(system, row, body, slot, walk) for row in body.args])
+    else:
+        found, _ = walk(system, body, build.eye(body.rows * body.cols), [slot], "vec")
+        one = found.get(slot, build.zeros(body.rows * body.cols, slot.rows * slot.cols))
     last = loop.at - step
 
     def at(k: Dim) -> Term:
@@ -285,3 +299,21 @@ def _product(
         return build.mul(carried, build.prod_over(running, factor, -step))
 
     return at
+
+
+def _jacobians(system: System, row: Term, body: Term, slot: Term, walk: Walk) -> list[Term]:
+    """The Jacobians of one of coupled states with respect to each of the states before."""
+    given = {t: t.attr for t in postorder(body) if t.op is ops.PART and t.args[0] is slot}
+    alone = {t: build.sym(Symbol(f"{slot.attr.name}{t.attr[0]}", t.rows, t.cols, frozenset(), "state")) for t in given}
+    found, _ = walk(system, replace(row, alone), build.eye(row.rows * row.cols), list(alone.values()), "vec")
+    places = {t.attr[0]: alone[t] for t in given}
+    back = {symbol: t for t, symbol in alone.items()}
+    jacobians: list[Term] = []
+    for i, (m, n) in enumerate(_pairs(next(iter(given.values()))[1:])):
+        value = found.get(places[i]) if i in places else None
+        jacobians.append(build.zeros(row.rows * row.cols, m * n) if value is None else replace(value, back))
+    return jacobians
+
+
+def _pairs(shapes: Sequence[Dim]) -> Iterable[tuple[Dim, Dim]]:
+    return zip(shapes[::2], shapes[1::2], strict=True)

@@ -101,12 +101,13 @@ STRUCTURE = ("symmetric", "skew", "diagonal", "lower", "upper", "orthogonal", "s
 """Facts that hold only on a lower-dimensional set: put aside while differentiating."""
 
 
-def _is_structured(system: System, term: Term) -> bool:
+def is_structured(system: System, term: Term) -> bool:
+    """Whether a structure is put aside while differentiating by this."""
     return not term.is_scalar and any(system.facts.has(term, fact) for fact in STRUCTURE)
 
 
 def _symbol(system: System, wrt: Term) -> Variable:
-    if not _is_structured(system, wrt):
+    if not is_structured(system, wrt):
         return Variable(wrt, wrt)
     kept = _kept(system, wrt)
     twin = build.sym(with_changes(wrt.attr, facts=kept, role="hidden"))
@@ -115,7 +116,7 @@ def _symbol(system: System, wrt: Term) -> Variable:
 
 def _member(system: System, wrt: Term) -> Variable:
     family: Family = wrt.attr.family
-    if not _is_structured(system, wrt):
+    if not is_structured(system, wrt):
         return Variable(wrt, wrt, family)
     kept = _kept(system, wrt)
     hidden = with_changes(family, facts=kept, role="hidden")

@@ -47,6 +47,11 @@ def is_zero(node: Node) -> bool:
     return node.kind == "number" and float(str(node.parts[0])) == 0
 
 
+def is_flag(node: Node) -> bool:
+    """True for the word ``structured``, the last argument of a derivative along a structure."""
+    return node.kind == "name" and str(node.parts[0]) == "structured"
+
+
 class Inference(Names):
     """One attempt to give every node a shape."""
 
@@ -680,6 +685,8 @@ class Inference(Names):
         raise ShapeError(f"{frame.source(node)} is not {wanted}").locate(frame.text, node.start, node.end)
 
     def _operate(self, node: Node, operation: Operation, args: list[Node], frame: Frame) -> Task[Shape]:
+        if len(args) == 3 and is_flag(args[2]):
+            operation, args = operation.structured(), args[:2]
         shapes: list[Shape] = []
         for arg in args:
             meaning = self.found(ascii_name(str(arg.parts[0])), frame) if arg.kind == "name" else None

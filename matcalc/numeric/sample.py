@@ -79,6 +79,12 @@ class _Found:
             self._note(d, self.shaping)
             self.at_least.append((d, 1))
 
+    def proportions(self, facts: frozenset[str], rows: Dim, cols: Dim) -> None:
+        if not facts.isdisjoint(("stiefel", "fullrank", "tall")):
+            self.at_least.append((rows - cols, 0))
+        if not facts.isdisjoint(("fullrow", "wide")):
+            self.at_least.append((cols - rows, 0))
+
     def inside(self, at: Dim, lo: Dim | int, hi: Dim) -> None:
         self._note(at, self.counting)
         self.at_least += [(at - lo, 0), (hi - at, 0)]
@@ -143,10 +149,7 @@ def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
     found.symbols = sorted(listed, key=lambda s: s.stable)
     for symbol in found.symbols:
         found.shape(symbol.rows, symbol.cols)
-        if not symbol.facts.isdisjoint(("stiefel", "fullrank", "tall")):
-            found.at_least.append((symbol.rows - symbol.cols, 0))
-        if not symbol.facts.isdisjoint(("fullrow", "wide")):
-            found.at_least.append((symbol.cols - symbol.rows, 0))
+        found.proportions(symbol.facts, symbol.rows, symbol.cols)
     return found
 
 
@@ -163,6 +166,7 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
         else:
             found.inside(attr.at, index.lo, index.hi)
         found.shape(term.rows, term.cols)
+        found.proportions(attr.family.facts, term.rows, term.cols)
     elif isinstance(attr, Range):
         lo, hi = attr.index.lo, attr.index.hi
         found.range(*((lo, hi) if attr.step == 1 else (hi, lo)))

@@ -201,6 +201,8 @@ def scaled(number: Number, term: Term) -> Term:
 def add(*terms: Term) -> Term:
     """The sum, flat, like terms collected.  Raises :class:`ShapeError` when shapes differ."""
     first = terms[0]
+    if first.op is ops.JOINT and len(terms) > 1 and all(term.op is ops.JOINT for term in terms):
+        return joint(*(add(*places) for places in zip(*(term.args for term in terms), strict=True)))
     rows, cols = first.rows, first.cols
     for term in terms:
         if term.rows is not rows or term.cols is not cols:
@@ -353,6 +355,8 @@ def scale(scalar: Term, term: Term) -> Term:
 
 def smul(scalar: Term, term: Term) -> Term:
     """A scalar times a scalar or an array."""
+    if term.op is ops.JOINT:
+        return joint(*(smul(scalar, place) for place in term.args))
     return times(scalar, term) if term.is_scalar else scale(scalar, term)
 
 
@@ -760,6 +764,8 @@ def part(term: Term, which: int, shapes: Sequence[Dim]) -> Term:
         return add(*(part(a, which, shapes) for a in term.args))
     if term.op is ops.SCALE:
         return smul(term.args[0], part(term.args[1], which, shapes))
+    if term.op is ops.SUM:
+        return sum_over(term.attr.index, part(term.args[0], which, shapes))
     return make(ops.PART, (term,), (which, *shapes), rows, cols)
 
 
