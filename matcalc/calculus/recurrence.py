@@ -242,8 +242,7 @@ class _Adjoint:
         """Of coupled states: each in its place."""
         if self.body.op is not ops.JOINT:
             return term
-        before = {self.loop.index: k - self.loop.step}
-        shapes = [substitute(d, before) for d in build.joint_shapes(self.body)]
+        shapes = _shapes_at(self.loop, self.body, k)
         return build.joint(*(build.part(term, i, shapes) for i in range(len(self.body.args))))
 
     def _shape(self, at: Dim) -> tuple[Dim, Dim]:
@@ -285,7 +284,7 @@ def _product(
     index, step = loop.index, loop.step
     slot = build.sym(loop.slot)
     if body.op is ops.JOINT:
-        one = build.block([_jacobians(system, row, body, slot, walk) for row in body.args])
+        one = build.block([_jacobians(system, row, loop, body, walk) for row in body.args])
     else:
         found, _ = walk(system, body, build.eye(body.rows * body.cols), [slot], "vec")
         one = found.get(slot, build.zeros(body.rows * body.cols, slot.rows * slot.cols))
@@ -301,19 +300,22 @@ def _product(
     return at
 
 
-def _jacobians(system: System, row: Term, body: Term, slot: Term, walk: Walk) -> list[Term]:
+def _jacobians(system: System, row: Term, loop: Loop, body: Term, walk: Walk) -> list[Term]:
     """The Jacobians of one of coupled states with respect to each of the states before."""
+    slot = build.sym(loop.slot)
     given = {t: t.attr for t in postorder(body) if t.op is ops.PART and t.args[0] is slot}
     alone = {t: build.sym(Symbol(f"{slot.attr.name}{t.attr[0]}", t.rows, t.cols, frozenset(), "state")) for t in given}
     found, _ = walk(system, replace(row, alone), build.eye(row.rows * row.cols), list(alone.values()), "vec")
     places = {t.attr[0]: alone[t] for t in given}
     back = {symbol: t for t, symbol in alone.items()}
     jacobians: list[Term] = []
-    for i, (m, n) in enumerate(_pairs(next(iter(given.values()))[1:])):
+    shapes = _shapes_at(loop, body, dim(loop.index))
+    for i, (m, n) in enumerate(zip(shapes[::2], shapes[1::2], strict=True)):
         value = found.get(places[i]) if i in places else None
         jacobians.append(build.zeros(row.rows * row.cols, m * n) if value is None else replace(value, back))
     return jacobians
 
 
-def _pairs(shapes: Sequence[Dim]) -> Iterable[tuple[Dim, Dim]]:
-    return zip(shapes[::2], shapes[1::2], strict=True)
+def _shapes_at(loop: Loop, body: Term, k: Dim) -> list[Dim]:
+    """Rows and columns of each of the coupled states with index k."""
+    return [substitute(d, {loop.index: k - loop.step}) for d in build.joint_shapes(body)]

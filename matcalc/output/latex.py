@@ -96,6 +96,10 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _state_text(name: str, at: str) -> str:
     """``y_{k}``; an index joins a subscript that the name has already."""
     at = re.sub(r"\^(\d+)", r"^{\1}", at)
@@ -413,6 +417,7 @@ _LATEX: dict[Op, Rule] = {
     ops.SUM: _binder(r"\sum"),
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
+    ops.PART: _part,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

@@ -1265,6 +1265,15 @@ def _block(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     return _call("np.array", f"[{rows}]", "dtype=float") if {*kinds} == {SCALAR} else _call("np.block", f"[{rows}]")
 
 
+def _joint(_w: _Writer, _node: _Node, args: list[_Code]) -> _Code:
+    """Coupled states are a tuple."""
+    return _Code(f"({', '.join(c.text for c in args)})")
+
+
+def _part(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _Code(f"{args[0].at(ATOM)}[{node.term.attr[0]}]")
+
+
 def _entry(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     i, j = (w.place(at, ONE, node.inner) for at in node.term.attr)
     places = {COLUMN: i, ROW: j}.get(_kind(node.term.args[0]), f"{i}, {j}")
@@ -1384,6 +1393,8 @@ _CODE: dict[Op, Emit] = {
     ops.NORM: _calling("np.linalg.norm"),
     ops.ENTRY: _entry,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
     ops.INNER: _inner,
     ops.SUM: _never,
     ops.PROD: _never,

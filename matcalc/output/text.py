@@ -87,6 +87,10 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _constant(term: Term, page: Page) -> Piece:
     return Piece((page.spell(term.attr),))
 
@@ -355,6 +359,7 @@ _ASCII: dict[Op, Rule] = {
     ops.SUM: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,
+    ops.PART: _part,
     ops.DIFF: _differential,
 }
 
