@@ -96,6 +96,10 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece((r"\left(", joined(map(page.piece, term.args), ", "), r"\right)"))
+
+
 def _part(term: Term, page: Page) -> Piece:
     return Piece((page.part(term),))
 
@@ -418,6 +422,7 @@ _LATEX: dict[Op, Rule] = {
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
     ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

@@ -87,6 +87,10 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece(("(", joined(map(page.piece, term.args), ", "), ")"))
+
+
 def _part(term: Term, page: Page) -> Piece:
     return Piece((page.part(term),))
 
@@ -360,6 +364,7 @@ _ASCII: dict[Op, Rule] = {
     ops.PROD: _binder,
     ops.STATE: _state,
     ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
 }
 
