@@ -92,7 +92,7 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
     back = where.leave(result)
     if back is not result:
         back = present(system, system.simplify(back))
-    told = dict.fromkeys((where.leave(t), fact) for t, fact in conditions)
+    told = dict.fromkeys((system.simplify(where.leave(t)), fact) for t, fact in conditions)
     return Derived(back, tuple(c for c in told if not system.facts.has(*c)), list(where.notes))
 
 
@@ -274,7 +274,7 @@ def gradients(system: System, term: Term, variables: Sequence[Term], structured:
         told = list(found.conditions)
         for other in places:
             result = other.leave(result)
-            told = [(other.leave(t), fact) for t, fact in told]
+            told = [(system.simplify(other.leave(t)), fact) for t, fact in told]
         result = present(system, system.simplify(result))
         conditions = tuple(c for c in dict.fromkeys(told) if not system.facts.has(*c))
         free = Derived(result, conditions, list(where.notes))

@@ -215,7 +215,7 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     if wrt.op in (ops.NUM, ops.CONST, ops.EYE, ops.ZEROS, ops.ONES, ops.INT):
         raise MatcalcError("a derivative is taken with respect to something that can vary, not a constant")
     stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, _kept(system, wrt), "hidden"))
-    solved = _invert(wrt, stand_in)
+    solved = _invert(system, wrt, stand_in)
     if solved is not None:
         inner, value = solved
         return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt})
@@ -227,7 +227,7 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     return Variable(wrt, stand_in, back={stand_in: wrt}, notes=notes, visible=stand_in)
 
 
-def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
+def _invert(system: System, wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
     """``(S, g(Z))`` when ``wrt`` is an invertible function of one variable S, with Z in its place."""
     value = stand_in
     while wrt.op is not ops.SYM:
@@ -235,6 +235,12 @@ def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
             value = build.inv(value)
         elif wrt.op is ops.TRANSPOSE:
             value = build.transpose(value)
+        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "symmetric"):
+            n = wrt.args[0].rows
+            value = build.unvec(build.mul(build.duplication(n), value), n, n)
+        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "lower"):
+            n = wrt.args[0].rows
+            value = build.unvec(build.mul(build.transpose(build.elimination(n)), value), n, n)
         elif wrt.op is ops.SCALE and wrt.args[0].op is ops.NUM:
             value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
         else:

@@ -151,7 +151,7 @@ class Construction:
             meaning = self.inference.meaning(ascii_name(str(node.parts[0].parts[0])), frame, node)
             return self._state(meaning.value, dims[0])
         array: Term = yield self.term(node.parts[0], frame)
-        return build.entry(array, *dims)
+        return build.submatrix(array, *dims) if how == "block" else build.entry(array, *dims)
 
     def _state(self, found: Recurring | Recurrence, at: Dim) -> Term:
         if isinstance(found, Recurring) and found.made is None:

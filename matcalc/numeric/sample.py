@@ -175,6 +175,14 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
     elif term.op is ops.ENTRY:
         found.inside(attr[0], 1, term.args[0].rows)
         found.inside(attr[1], 1, term.args[0].cols)
+    elif term.op is ops.SLICE:
+        array = term.args[0]
+        for first, last, length in ((attr[0], attr[1], array.rows), (attr[2], attr[3], array.cols)):
+            found.inside(first, 1, last)
+            found.inside(last, first, length)
+    elif term.op is ops.POLYGAMMA:
+        found.other(attr)
+        found.at_least.append((attr, 0))
     elif term.op is ops.BASIS:
         found.inside(attr[0], 1, attr[1])
         found.shape(attr[1])
