@@ -145,7 +145,7 @@ def _forward(system: System, term: Term, targets: set[Term], directions: dict[Te
         if node in made or not any(a in varies for a in node.args):
             continue
         varies.add(node)
-        local = system.local_differential(node, (a for a in node.args if a in varies))
+        local = system.local_differential(node, varies)
         made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
     return made[term] if term in varies else build.zeros(term.rows, term.cols)
 
