@@ -1,7 +1,7 @@
 """Golden derivations: the text, the identical term, the number.
 
 ``tests/golden/*.toml`` hold cases: what is asked (``expr``, ``wrt``, ``where``, ``let``, ``form``,
-``route``) and what is answered: ``text``, and where a case has them ``unicode``, ``latex`` and
+``route``, ``structured``) and what is answered: ``text``, and where a case has them ``unicode``, ``latex`` and
 ``steps``.  To add a case write what is asked, an empty string for each further output that is
 wanted, and run ``pytest --update-golden``; it writes no answer that the numbers do not confirm.
 """
@@ -44,6 +44,7 @@ def derive(case: dict[str, Any]) -> mc.Derivative:
         let=case.get("let"),
         form=case.get("form", "auto"),
         route=case.get("route", "differential"),
+        structured=case.get("structured", False),
     )
 
 

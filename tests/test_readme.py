@@ -42,8 +42,8 @@ def console(capsys: pytest.CaptureFixture[str]) -> Callable[[re.Match[str]], str
             assert name == "matcalc"
             assert main(arguments) == 0
             printed = capsys.readouterr()
-            assert printed.err == ""
-            lines += [line, *printed.out.splitlines()]
+            assert all(told.startswith("# ") for told in printed.err.splitlines())
+            lines += [line, *printed.err.splitlines(), *printed.out.splitlines()]
         return found[1] + "".join(f"{line}\n" for line in lines) + found[3]
 
     return run

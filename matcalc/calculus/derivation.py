@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from ..errors import LimitExceeded
-from ..rewriting.steps import DERIVATIVE, IDENTIFY, Step, joined, preorder, replace_outermost, stepwise
+from ..rewriting.steps import DERIVATIVE, IDENTIFY, RESTRICT, Step, joined, preorder, replace_outermost, stepwise
 from ..terms import build, ops
 from ..terms.dims import Index
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace, size
 from .chain import in_terms_of_inverse, links, varying
-from .derive import derivative, forward, gradient, inside, read_vec, targets_of
+from .derive import derivative, forward, gradient, hessian, inside, read_vec, targets_of
 from .present import present
 from .recurrence import through_state
 from .reverse import at_member, sum_out, walk
+from .structure import structure
 from .system import Condition, System
 from .variable import Variable, variable
 
@@ -57,12 +58,21 @@ class _Line:
         self.to("collect", present(self.system, self.term))
 
 
-def derivation(system: System, term: Term, wrt: Term, route: str = "differential", form: str = "auto") -> list[Step]:
+def derivation(
+    system: System,
+    term: Term,
+    wrt: Term,
+    route: str = "differential",
+    form: str = "auto",
+    structured: bool = False,
+) -> list[Step]:
     """The steps from the expression to its derivative.
 
-    ``form`` is ``gradient``, ``jacobian`` or ``auto`` (the gradient of a scalar, else the Jacobian).
-    Raises :class:`LimitExceeded` for a graph too large to be read.
+    ``form`` is ``gradient``, ``jacobian``, ``hessian`` or ``auto`` (the gradient of a scalar, else the
+    Jacobian).  Raises :class:`LimitExceeded` for a graph too large to be read.
     """
+    if form == "hessian":
+        return _second(system, term, wrt, route, structured)
     if size(term) > MAX_NODES:
         raise LimitExceeded(f"a derivation of more than {MAX_NODES} nodes would not be readable")
     where = variable(system, term, wrt)
@@ -72,7 +82,9 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
     else:
         line.to(f"write {where.target} for {where.shown}", where.enter(term))
     line.simplify()
-    as_gradient = term.is_scalar and form != "jacobian"
+    kind = structure(system, wrt) if structured else None
+    as_row = term.is_scalar and form == "jacobian"
+    as_gradient = term.is_scalar and (kind is not None or not as_row)
     if route == "vec" or not term.is_scalar:
         _by_chain(line, where) if route == "vec" else _by_vec(line, targets_of(line.term, where), where)
         if as_gradient:
@@ -89,8 +101,39 @@ def derivation(system: System, term: Term, wrt: Term, route: str = "differential
         line.to("use the structure", back)
         line.simplify()
         line.present()
-    wanted = gradient(system, term, wrt) if as_gradient else derivative(system, term, wrt)
-    line.to("rearrange", wanted.term)
+    if kind is not None:
+        line.system = system
+        line.to(kind.step, (kind.gradient if as_gradient else kind.jacobian)(wrt, line.term), kind=RESTRICT)
+        line.simplify()
+        line.present()
+        if as_row:
+            line.to("as a row", system.simplify(build.transpose(build.vec(line.term))), kind=IDENTIFY)
+    find = gradient if as_gradient and not as_row else derivative
+    line.to("rearrange", find(system, term, wrt, structured).term)
+    return joined(line.steps)
+
+
+def _second(system: System, term: Term, wrt: Term, route: str, structured: bool) -> list[Step]:
+    """The gradient and its Jacobian, the structure of the variable put aside until both are found."""
+    where = variable(system, term, wrt)
+    inner, function = inside(system, where), where.enter(term)
+    line = _Line(inner, term)
+    if where.shown.op not in (ops.SYM, ops.MEMBER):
+        line.to(f"write {where.target} for {where.shown}", function)
+    first = gradient(inner, function, where.target).term
+    line.steps += derivation(inner, function, where.target, route)
+    line.steps += derivation(inner, first, where.target, "vec", "jacobian")
+    line.term, line.system = line.steps[-1].after, system
+    line.to("use the structure", where.leave(line.term))
+    if line.system is not inner:
+        line.simplify()
+        line.present()
+    kind = structure(system, wrt) if structured else None
+    if kind is not None:
+        line.to(kind.step, kind.hessian(wrt, line.term), kind=RESTRICT)
+        line.simplify()
+        line.present()
+    line.to("rearrange", hessian(system, term, wrt, structured).term)
     return joined(line.steps)
 
 

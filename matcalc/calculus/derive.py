@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ShapeError
@@ -12,9 +12,10 @@ from ..terms.term import Term
 from ..terms.walk import postorder
 from .present import present
 from .reverse import Reverse, at_member, reverse, sum_out
+from .structure import Structure, structure
 from .system import Condition, System
 from .system import system as with_assumptions
-from .variable import OPEN_FACTS, Variable, variable
+from .variable import OPEN_FACTS, Variable, is_structured, variable
 
 
 @dataclass
@@ -26,34 +27,54 @@ class Derived:
     notes: list[str] = field(default_factory=list)
 
 
-def gradient(system: System, term: Term, wrt: Term) -> Derived:
-    """The gradient of a scalar, in the shape of the variable.  Raises :class:`ShapeError` if not a scalar."""
+def gradient(system: System, term: Term, wrt: Term, structured: bool = False) -> Derived:
+    """The gradient of a scalar, in the shape of the variable.  Raises :class:`ShapeError` if not a scalar.
+
+    ``structured`` asks for the derivative along the structure of the variable, here and below.
+    """
     if not term.is_scalar:
         raise ShapeError(
             f"a gradient is of a scalar; this is {show_shape(term.rows, term.cols)}", hint="D(...) gives its Jacobian"
         )
-    return _derive(system, term, wrt, "adjoint")
+    return _along(system, _derive(system, term, wrt, "adjoint"), wrt, structured, Structure.gradient)
 
 
-def jacobian(system: System, term: Term, wrt: Term) -> Derived:
+def jacobian(system: System, term: Term, wrt: Term, structured: bool = False) -> Derived:
     """∂vec(F)/∂vec(X)ᵀ, found by vec; of a scalar, the row vec(gradient)ᵀ."""
-    return _derive(system, term, wrt, "vec")
+    return _along(system, _derive(system, term, wrt, "vec"), wrt, structured, Structure.jacobian)
 
 
-def derivative(system: System, term: Term, wrt: Term) -> Derived:
+def derivative(system: System, term: Term, wrt: Term, structured: bool = False) -> Derived:
     """D(f, X): of a scalar the row vec(gradient)ᵀ by adjoints, otherwise the Jacobian."""
     if not term.is_scalar:
-        return jacobian(system, term, wrt)
-    found = gradient(system, term, wrt)
+        return jacobian(system, term, wrt, structured)
+    found = gradient(system, term, wrt, structured)
     row = system.simplify(build.transpose(build.vec(found.term)))
     return Derived(row, found.conditions, found.notes)
 
 
-def hessian(system: System, term: Term, wrt: Term) -> Derived:
+def hessian(system: System, term: Term, wrt: Term, structured: bool = False) -> Derived:
     """∂vec(gradient)/∂vec(X)ᵀ of a scalar.  Raises :class:`ShapeError` if not a scalar."""
     if not term.is_scalar:
         raise ShapeError(f"a Hessian is of a scalar; this is {show_shape(term.rows, term.cols)}")
-    return _derive(system, term, wrt, "adjoint", "vec")
+    return _along(system, _derive(system, term, wrt, "adjoint", "vec"), wrt, structured, Structure.hessian)
+
+
+def _along(
+    system: System, found: Derived, wrt: Term, structured: bool, restrict: Callable[[Structure, Term, Term], Term]
+) -> Derived:
+    """The derivative by independent entries, or from it the one along the structure; which of them is noted."""
+    kind = structure(system, wrt) if structured else None
+    if kind is not None:
+        term = present(system, system.simplify(restrict(kind, wrt, found.term)))
+        return Derived(term, found.conditions, [*found.notes, kind.note(wrt)])
+    if structured:
+        note = f"{wrt} has no structure: its entries are independent"
+    elif is_structured(system, wrt):
+        note = f"the entries of {wrt} vary independently; its structure is used in the result"
+    else:
+        return found
+    return Derived(found.term, found.conditions, [*found.notes, note])
 
 
 def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
@@ -68,7 +89,7 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
     back = where.leave(result)
     if back is not result:
         back = present(system, system.simplify(back))
-    told = dict.fromkeys((where.leave(t), fact) for t, fact in conditions)
+    told = dict.fromkeys((system.simplify(where.leave(t)), fact) for t, fact in conditions)
     return Derived(back, tuple(c for c in told if not system.facts.has(*c)), list(where.notes))
 
 
@@ -182,13 +203,19 @@ def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:
     return _left(system, inner, where, _arrived(found, function, where, "adjoint"))
 
 
+def restricted(system: System, free: Term, wrt: Term) -> Term:
+    """A gradient along the structure of the variable, from the one by independent entries."""
+    kind = structure(system, wrt)
+    return free if kind is None else present(system, system.simplify(kind.gradient(wrt, free)))
+
+
 def _left(system: System, inner: System, where: Variable, raw: Term) -> Term:
     result = present(inner, inner.simplify(raw))
     back = where.leave(result)
     return back if back is result else present(system, system.simplify(back))
 
 
-def gradients(system: System, term: Term, variables: Sequence[Term]) -> list[Derived]:
+def gradients(system: System, term: Term, variables: Sequence[Term], structured: bool = False) -> list[Derived]:
     """The gradients of a scalar with respect to several variables, by one walk."""
     places = [variable(system, term, wrt) for wrt in variables]
     inner = system
@@ -205,8 +232,9 @@ def gradients(system: System, term: Term, variables: Sequence[Term]) -> list[Der
         told = list(found.conditions)
         for other in places:
             result = other.leave(result)
-            told = [(other.leave(t), fact) for t, fact in told]
+            told = [(system.simplify(other.leave(t)), fact) for t, fact in told]
         result = present(system, system.simplify(result))
         conditions = tuple(c for c in dict.fromkeys(told) if not system.facts.has(*c))
-        results.append(Derived(result, conditions, list(where.notes)))
+        free = Derived(result, conditions, list(where.notes))
+        results.append(_along(system, free, where.shown, structured, Structure.gradient))
     return results

@@ -13,7 +13,7 @@ from ..rewriting.loader import LinearRow, load
 from ..rewriting.match import FLAT, HOLE, instantiate, match
 from ..rewriting.rule import Has, Rule
 from ..terms import build, ops
-from ..terms.dims import Index, dim
+from ..terms.dims import ZERO, Index, dim
 from ..terms.ops import Op
 from ..terms.symbols import Grid
 from ..terms.term import Term
@@ -249,18 +249,20 @@ def _blocks(node: Term, moving: set[Term]) -> Iterator[Term]:
 
 
 def _move_block(table: str, linear: Term, outside: Term) -> Moved:
-    """The one block that varies: inner([… X …], G) = inner(X, E'*G*F) with E and F selecting the block."""
+    """The one block that varies: its adjoint reads the block off, its vec puts E*X*F with parts E, F of identities."""
     grid: Grid = linear.attr
     at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
     row, col = divmod(at, grid.cols)
+    inside = linear.args[at]
     heights = [linear.args[i * grid.cols].rows for i in range(grid.rows)]
     widths = [linear.args[j].cols for j in range(grid.cols)]
-    inside = linear.args[at]
-    left = build.block([[build.eye(h) if i == row else build.zeros(h, heights[row])] for i, h in enumerate(heights)])
-    right = build.block([[build.eye(w) if j == col else build.zeros(widths[col], w) for j, w in enumerate(widths)]])
+    above, before = sum(heights[:row], ZERO), sum(widths[:col], ZERO)
+    rows, cols = (above + 1, above + inside.rows), (before + 1, before + inside.cols)
     if table == "adjoint":
-        return Moved("adj-block", inside, build.mul(build.transpose(left), outside, build.transpose(right)))
-    return Moved("vec-product", inside, build.mul(outside, build.kron(build.transpose(right), left)))
+        return Moved("adj-block", inside, build.submatrix(outside, *rows, *cols))
+    left = build.submatrix(build.eye(linear.rows), *rows, 1, linear.rows)
+    right = build.submatrix(build.eye(linear.cols), *cols, 1, linear.cols)
+    return Moved("vec-product", inside, build.mul(outside, build.transpose(build.kron(right, left))))
 
 
 @lru_cache(maxsize=64)

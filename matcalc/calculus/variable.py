@@ -104,12 +104,13 @@ STRUCTURE = ("symmetric", "skew", "diagonal", "lower", "upper", "orthogonal", "s
 """Facts that hold only on a lower-dimensional set: put aside while differentiating."""
 
 
-def _is_structured(system: System, term: Term) -> bool:
+def is_structured(system: System, term: Term) -> bool:
+    """Whether a structure is put aside while differentiating by this."""
     return not term.is_scalar and any(system.facts.has(term, fact) for fact in STRUCTURE)
 
 
 def _symbol(system: System, wrt: Term) -> Variable:
-    if not _is_structured(system, wrt):
+    if not is_structured(system, wrt):
         return Variable(wrt, wrt)
     kept = _kept(system, wrt)
     twin = build.sym(with_changes(wrt.attr, facts=kept, role="hidden"))
@@ -118,7 +119,7 @@ def _symbol(system: System, wrt: Term) -> Variable:
 
 def _member(system: System, wrt: Term) -> Variable:
     family: Family = wrt.attr.family
-    if not _is_structured(system, wrt):
+    if not is_structured(system, wrt):
         return Variable(wrt, wrt, family)
     kept = _kept(system, wrt)
     hidden = with_changes(family, facts=kept, role="hidden")
@@ -164,7 +165,7 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     if wrt.op in (ops.NUM, ops.CONST, ops.EYE, ops.ZEROS, ops.ONES, ops.INT):
         raise MatcalcError("a derivative is taken with respect to something that can vary, not a constant")
     stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, _kept(system, wrt), "hidden"))
-    solved = _invert(wrt, stand_in)
+    solved = _invert(system, wrt, stand_in)
     if solved is not None:
         inner, value = solved
         return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt})
@@ -176,7 +177,7 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     return Variable(wrt, stand_in, back={stand_in: wrt}, notes=notes, visible=stand_in)
 
 
-def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
+def _invert(system: System, wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
     """``(S, g(Z))`` when ``wrt`` is an invertible function of one variable S, with Z in its place."""
     value = stand_in
     while wrt.op is not ops.SYM:
@@ -184,6 +185,12 @@ def _invert(wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
             value = build.inv(value)
         elif wrt.op is ops.TRANSPOSE:
             value = build.transpose(value)
+        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "symmetric"):
+            n = wrt.args[0].rows
+            value = build.unvec(build.mul(build.duplication(n), value), n, n)
+        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "lower"):
+            n = wrt.args[0].rows
+            value = build.unvec(build.mul(build.transpose(build.elimination(n)), value), n, n)
         elif wrt.op is ops.SCALE and wrt.args[0].op is ops.NUM:
             value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
         else:

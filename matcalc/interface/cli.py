@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     forms = ("gradient", "jacobian", "hessian")
     diff.add_argument("--form", choices=forms, help="default: the gradient of a scalar, else the Jacobian")
     diff.add_argument("--route", choices=("differential", "vec"), default="differential", help="how it is derived")
+    diff.add_argument("--structured", action="store_true", help="along the declared structure of the variable")
     solve = commands.add_parser("solve", parents=[common], help="solve equations")
     solve.add_argument("equation", metavar="EQUATION", help="left = right; several with ; between them")
     solve.add_argument("wrt", metavar="WRT", help="the unknown; several with , between them")
@@ -167,7 +168,7 @@ def _diff(options: argparse.Namespace) -> int:
 
     session, declared = _prepared(options)
     expr, wrt = _formula(options.expr), _formula(options.wrt)
-    found = session.derivative(expr, wrt, options.form or "auto", options.route)
+    found = session.derivative(expr, wrt, options.form or "auto", options.route, options.structured)
     _ = found.expr
     _tell(found.assumed, found.notes)
     if options.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as with_changes
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from ..rewriting.steps import Step
 from ..terms import build, ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import postorder, replace
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Derivative:
         *,
         form: str = "auto",
         route: str = "differential",
+        structured: bool = False,
         names: IndexNames = (),
         assumed: dict[str, str] | None = None,
         notes: list[str] | None = None,
@@ -48,6 +50,7 @@ class Derivative:
             raise MatcalcError(f"there is no route {route!r}; there are: {', '.join(ROUTES)}")
         self.system = system
         self.route = route
+        self.structured = structured
         self.names = names
         self.assumed = assumed or {}
         self._function, self._wrt = function, wrt
@@ -65,15 +68,15 @@ class Derivative:
 
     @cached_property
     def _derived(self) -> derive.Derived:
-        if self.form == "hessian":
-            return derive.hessian(self.system, self._function, self._wrt)
-        if self.form == "gradient":
-            if self.route == "vec":
-                row = derive.jacobian(self.system, self._function, self._wrt)
-                inside = self.system.simplify(derive.read_vec(row.term, self._wrt))
-                return derive.Derived(inside, row.conditions, row.notes)
-            return derive.gradient(self.system, self._function, self._wrt)
-        return derive.derivative(self.system, self._function, self._wrt)
+        if self.form == "gradient" and self.route == "vec" and not self.structured:
+            row = derive.jacobian(self.system, self._function, self._wrt)
+            inside = self.system.simplify(derive.read_vec(row.term, self._wrt))
+            return derive.Derived(inside, row.conditions, row.notes)
+        return self._find(self.form)
+
+    def _find(self, form: str) -> derive.Derived:
+        find = {"gradient": derive.gradient, "hessian": derive.hessian}.get(form, derive.derivative)
+        return find(self.system, self._function, self._wrt, self.structured)
 
     @property
     def function_expr(self) -> Expr:
@@ -95,7 +98,7 @@ class Derivative:
         """In the shape of the variable.  Raises :class:`ShapeError` when the function is no scalar."""
         if self.form == "gradient":
             return self.expr
-        return Expr(derive.gradient(self.system, self._function, self._wrt).term, self.names)
+        return Expr(self._find("gradient").term, self.names)
 
     @property
     def jacobian(self) -> Expr:
@@ -103,7 +106,7 @@ class Derivative:
         if self.form == "jacobian":
             return self.expr
         if self.form == "hessian":
-            return Expr(derive.derivative(self.system, self._function, self._wrt).term, self.names)
+            return Expr(self._find("jacobian").term, self.names)
         row = self.system.simplify(build.transpose(build.vec(self._derived.term)))
         return Expr(row, self.names)
 
@@ -122,13 +125,7 @@ class Derivative:
         """The derivation, each step a named rule."""
         from ..calculus.derivation import derivation
 
-        if self.form == "hessian":
-            first = derive.gradient(self.system, self._function, self._wrt).term
-            return [
-                *derivation(self.system, self._function, self._wrt, self.route),
-                *derivation(self.system, first, self._wrt, "vec", "jacobian"),
-            ]
-        return derivation(self.system, self._function, self._wrt, self.route, self.form)
+        return derivation(self.system, self._function, self._wrt, self.route, self.form, self.structured)
 
     # ------------------------------------------------------------ actions and comparisons
 
@@ -153,7 +150,10 @@ class Derivative:
             raise ShapeError(f"{Expr(value)} is {shapes[0]}, it has to be {shapes[1]}")
 
     def jvp(self, direction: str | Expr) -> Expr:
-        """The Jacobian (or the Hessian) acting on a direction in the shape of the variable."""
+        """The Jacobian (or the Hessian) acting on a direction in the shape of the variable.
+
+        Of a derivative along a structure the direction is one that keeps the structure.
+        """
         along = self._read(direction)
         self._fits(along, self._wrt)
         return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
@@ -163,7 +163,8 @@ class Derivative:
         given = self._read(covector)
         mapped = self._mapped()
         self._fits(given, mapped)
-        return Expr(derive.pulled_back(self.system, mapped, self._wrt, given), self.names)
+        pulled = derive.pulled_back(self.system, mapped, self._wrt, given)
+        return Expr(derive.restricted(self.system, pulled, self._wrt) if self.structured else pulled, self.names)
 
     def compare(self, answer: str | Expr) -> Verdict:
         """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
@@ -174,7 +175,7 @@ class Derivative:
         if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
             ours = self.jacobian.term
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
-        structured = self._wrt.is_square and self.system.facts.has(self._wrt, "symmetric")
+        structured = not self.structured and self._wrt.is_square and self.system.facts.has(self._wrt, "symmetric")
         return compare(self.system, ours, given, require, structured)
 
     # ------------------------------------------------------------ output
@@ -241,16 +242,22 @@ class Derivative:
 
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
+        from ..calculus.structure import structure
         from ..calculus.variable import variable
         from ..numeric.check import check_derivative
 
         where = variable(self.system, self._function, self._wrt)
         function, answer, wrt = self._function, self.expr.term, self._wrt
+        kind = structure(self.system, wrt) if self.structured else None
         if wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
             function, answer, wrt = where.enter(function), where.enter(answer), where.target
+            if kind is not None:
+                own = build.sym(with_changes(wrt.attr, facts=wrt.attr.facts | {kind.fact}))
+                function, answer, wrt = (replace(t, {wrt: own}) for t in (function, answer, wrt))
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
         require = [(where.enter(t), fact) for t, fact in require] if wrt is where.target else require
-        return check_derivative(function, wrt, answer, self.form, trials, seed, require)
+        along = kind.fact if kind is not None else ""
+        return check_derivative(function, wrt, answer, self.form, trials, seed, require, along)
 
 
 CHECKABLE = ("positive", "nonneg", "nonzero", "invertible", "principal", "simple", "distinct", "fixedrank")

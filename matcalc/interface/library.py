@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
-from ..errors import ParseError
+from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, parse_expression
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
@@ -74,7 +74,14 @@ def parse(text: str, where: Where = None, let: Let = None) -> Expr:
 
 @overload
 def derivative(
-    expr: Text, wrt: Text, where: Where = ..., let: Let = ..., *, route: str = ..., form: str = ...
+    expr: Text,
+    wrt: Text,
+    where: Where = ...,
+    let: Let = ...,
+    *,
+    route: str = ...,
+    form: str = ...,
+    structured: bool = ...,
 ) -> Derivative: ...
 @overload
 def derivative(
@@ -85,6 +92,7 @@ def derivative(
     *,
     route: str = ...,
     form: str = ...,
+    structured: bool = ...,
 ) -> dict[str, Derivative]: ...
 def derivative(
     expr: Text,
@@ -94,11 +102,14 @@ def derivative(
     *,
     route: str = "differential",
     form: str = "auto",
+    structured: bool = False,
 ) -> Derivative | dict[str, Derivative]:
     """The derivative of an expression with respect to a variable, a member of a family, or a sub-expression.
 
     Of a scalar the gradient, in the shape of ``wrt``; otherwise the Jacobian ∂vec(F)/∂vec(X)ᵀ
-    (Magnus and Neudecker's layout).  ``route="vec"`` finds it by Jacobians of vec's.  Several
+    (Magnus and Neudecker's layout).  ``route="vec"`` finds it by Jacobians of vec's.  ``structured``
+    asks for the derivative along the declared structure of ``wrt``: of a symmetric one the partial
+    derivatives by distinct entries, of an orthogonal one the gradient of the embedded metric.  Several
     variables give a dict; the gradients of a scalar share their work.  Raises the errors of
     :func:`parse` and :class:`NotDifferentiable`.
     """
@@ -110,7 +121,7 @@ def derivative(
     rules = system(scope.assumptions)
     shared: Sequence[Derived | None] = [None] * len(variables)
     if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":
-        shared = gradients(rules, function.term, [v.term for v in variables])
+        shared = gradients(rules, function.term, [v.term for v in variables], structured)
     made = [
         Derivative(
             rules,
@@ -118,6 +129,7 @@ def derivative(
             variable.term,
             form=form,
             route=route,
+            structured=structured,
             names=_names(function, variable),
             assumed={**function.assumed, **variable.assumed},
             notes=[*function.notes, *variable.notes],
@@ -132,23 +144,34 @@ def derivative(
 
 
 @overload
-def hessian(expr: Text, wrt: Text, where: Where = ..., let: Let = ...) -> Derivative: ...
+def hessian(expr: Text, wrt: Text, where: Where = ..., let: Let = ..., *, structured: bool = ...) -> Derivative: ...
 @overload
 def hessian(
-    expr: Text, wrt: list[Text] | list[str] | tuple[Text, ...], where: Where = ..., let: Let = ...
+    expr: Text,
+    wrt: list[Text] | list[str] | tuple[Text, ...],
+    where: Where = ...,
+    let: Let = ...,
+    *,
+    structured: bool = ...,
 ) -> dict[tuple[str, str], Derivative]: ...
 def hessian(
     expr: Text,
     wrt: Text | list[Text] | list[str] | tuple[Text, ...],
     where: Where = None,
     let: Let = None,
+    *,
+    structured: bool = False,
 ) -> Derivative | dict[tuple[str, str], Derivative]:
     """The Hessian of a scalar: ∂vec(gradient)/∂vec(X)ᵀ.  Raises the errors of :func:`derivative`.
 
     Several variables give the blocks: ``[x, y]`` is ∂vec(gradient in x)/∂vec(y)ᵀ.
     """
     if isinstance(wrt, str | Expr):
-        return derivative(expr, wrt, where, let, form="hessian")
+        return derivative(expr, wrt, where, let, form="hessian", structured=structured)
+    if structured:
+        raise MatcalcError(
+            "the blocks of a Hessian are by independent entries; ask for one variable along its structure"
+        )
     first = derivative(expr, wrt, where, let)
     blocks: dict[tuple[str, str], Derivative] = {}
     for row, gradient in first.items():

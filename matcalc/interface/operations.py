@@ -6,7 +6,7 @@ They nest: ``tr(hess(f, x))`` is an expression like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..calculus import derive
 from ..calculus.present import present
@@ -17,6 +17,7 @@ from ..terms import build
 from ..terms.dims import ONE, Dim
 from ..terms.term import Term
 
+_TAKES = {1: "one argument", 2: "an expression and a variable"}
 Shape = tuple[Dim, Dim]
 SCALAR: Shape = (ONE, ONE)
 
@@ -30,12 +31,18 @@ class Question:
     shape_of: Callable[[list[Shape]], Shape]
     answer: Callable[[System, list[Term]], Term]
     system: Callable[[], System]
+    along: Callable[[System, list[Term]], Term] | None = None
+
+    def structured(self) -> Question:
+        """The derivative along the structure of the variable.  Raises :class:`ShapeError` for other operations."""
+        if self.along is None:
+            raise ShapeError(f"{self.name} takes {_TAKES[self.arity]}")
+        return replace(self, answer=self.along)
 
     def shape(self, args: list[Shape]) -> Shape:
         """The shape of the answer.  Raises :class:`ShapeError` for a wrong number of arguments."""
         if len(args) != self.arity:
-            wanted = {1: "one argument", 2: "an expression and a variable"}[self.arity]
-            raise ShapeError(f"{self.name} takes {wanted}")
+            raise ShapeError(f"{self.name} takes {_TAKES[self.arity]}")
         return self.shape_of(args)
 
     def build(self, args: list[Term]) -> Term:
@@ -68,10 +75,15 @@ def _same(args: list[Shape]) -> Shape:
     return args[0]
 
 
+_Find = Callable[[System, Term, Term, bool], derive.Derived]
+
+_DERIVATIVES: dict[str, tuple[Callable[[list[Shape]], Shape], _Find]] = {
+    "D": (_jacobian_shape, derive.derivative),
+    "grad": (_gradient_shape, derive.gradient),
+    "hess": (_hessian_shape, derive.hessian),
+}
+
 _QUESTIONS: dict[str, tuple[int, Callable[[list[Shape]], Shape], Callable[[System, list[Term]], Term]]] = {
-    "D": (2, _jacobian_shape, lambda s, a: derive.derivative(s, a[0], a[1]).term),
-    "grad": (2, _gradient_shape, lambda s, a: derive.gradient(s, a[0], a[1]).term),
-    "hess": (2, _hessian_shape, lambda s, a: derive.hessian(s, a[0], a[1]).term),
     "d": (1, _same, lambda s, a: derive.differential(s, a[0])),
     "simplify": (1, _same, lambda s, a: present(s, s.simplify(a[0]))),
     "expand": (1, _same, lambda s, a: s.expand(a[0])),
@@ -84,10 +96,20 @@ FORMS = {"D": "jacobian", "grad": "gradient", "hess": "hessian"}
 
 def operations(scope: Scope) -> Mapping[str, Operation]:
     """The operations, answered under the assumptions that the scope holds when they are asked."""
-    return {
-        name: Question(name, arity, shape, answer, lambda: system(scope.assumptions))
-        for name, (arity, shape, answer) in _QUESTIONS.items()
+
+    def rules() -> System:
+        return system(scope.assumptions)
+
+    known: dict[str, Operation] = {
+        name: Question(name, 2, shape, _answer(find, False), rules, _answer(find, True))
+        for name, (shape, find) in _DERIVATIVES.items()
     }
+    known |= {name: Question(name, *question, rules) for name, question in _QUESTIONS.items()}
+    return known
+
+
+def _answer(find: _Find, structured: bool) -> Callable[[System, list[Term]], Term]:
+    return lambda rules, args: find(rules, args[0], args[1], structured).term
 
 
 def new_scope() -> Scope:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
+from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
 from ..output.derivation import (
@@ -341,29 +342,35 @@ class Session:
 
     def _derivative(self, call: Node, text: str, route: str = "differential") -> Derivative:
         name, args = str(call.parts[0]), _args(call)
-        if len(args) != 2:
-            raise ParseError(f"{name} takes an expression and a variable: {name}(f, x)")
+        structured = len(args) == 3 and is_flag(args[2])
+        if len(args) != 2 and not structured:
+            raise ParseError(f"{name} takes an expression and a variable: {name}(f, x), or {name}(f, X, structured)")
         function, wrt = elaborate(args[0], text, self.scope), elaborate(args[1], text, self.scope)
         self._remember(function)
-        return self._make_derivative(function, wrt, FORMS[name], route)
+        return self._make_derivative(function, wrt, FORMS[name], route, structured)
 
-    def _make_derivative(self, function: Elaborated, wrt: Elaborated, form: str, route: str) -> Derivative:
+    def _make_derivative(
+        self, function: Elaborated, wrt: Elaborated, form: str, route: str, structured: bool
+    ) -> Derivative:
         return Derivative(
             system(self.scope.assumptions),
             function.term,
             wrt.term,
             form=form,
             route=route,
+            structured=structured,
             names=self.names,
             assumed={**function.assumed, **wrt.assumed},
             notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
         )
 
-    def derivative(self, expr: str, wrt: str, form: str = "auto", route: str = "differential") -> Derivative:
+    def derivative(
+        self, expr: str, wrt: str, form: str = "auto", route: str = "differential", structured: bool = False
+    ) -> Derivative:
         """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
         function, variable = parse_expression(expr, self.scope), parse_expression(wrt, self.scope)
         self._remember(function)
-        return self._make_derivative(function, variable, form, route)
+        return self._make_derivative(function, variable, form, route, structured)
 
     def _solve(self, call: Node, text: str) -> Answer:
         args = _args(call)

@@ -12,7 +12,7 @@ from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import moved_symbol, substitute_indices
 from .functions import Function
-from .inference import SUPERSCRIPTS, Inference, arguments, is_zero
+from .inference import SUPERSCRIPTS, Inference, arguments, is_flag, is_zero
 from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
@@ -151,7 +151,7 @@ class Construction:
             meaning = self.inference.meaning(ascii_name(str(node.parts[0].parts[0])), frame, node)
             return self._state(meaning.value, dims[0])
         array: Term = yield self.term(node.parts[0], frame)
-        return build.entry(array, *dims)
+        return build.submatrix(array, *dims) if how == "block" else build.entry(array, *dims)
 
     def _state(self, found: Recurring | Recurrence, at: Dim) -> Term:
         if isinstance(found, Recurring) and found.made is None:
@@ -243,7 +243,8 @@ class Construction:
             return result
         terms: list[Term] = []
         for arg in arguments(node):
-            terms.append((yield self.term(arg, frame)))
+            if len(terms) < 2 or not is_flag(arg):
+                terms.append((yield self.term(arg, frame)))
         if isinstance(how, tuple):
             return build.fun(how, terms[0])  # type: ignore[arg-type]
         operation: Operation = how

@@ -47,6 +47,11 @@ def is_zero(node: Node) -> bool:
     return node.kind == "number" and float(str(node.parts[0])) == 0
 
 
+def is_flag(node: Node) -> bool:
+    """True for the word ``structured``, the last argument of a derivative along a structure."""
+    return node.kind == "name" and str(node.parts[0]) == "structured"
+
+
 class Inference(Names):
     """One attempt to give every node a shape."""
 
@@ -380,8 +385,6 @@ class Inference(Names):
     def _index(self, node: Node, frame: Frame) -> Task[Shape]:
         base, slots = node.parts[0], node.parts[1].parts
         for slot in slots:
-            if slot.kind == "span":
-                raise MatcalcError("blocks A[i..j,k..l] are not available yet").locate(frame.text, slot.start, slot.end)
             if slot.kind == "range":
                 raise ParseError("a range stands only in a declaration, a sum or a product").locate(
                     frame.text, slot.start, slot.end
@@ -400,6 +403,9 @@ class Inference(Names):
                 result = yield from self._state(node, meaning.value, name, frame)
                 return result
         shape: Shape = yield self.resolved(base, frame)
+        if any(slot.kind == "span" for slot in slots):
+            result = yield from self._block_of(node, shape, frame)
+            return result
         frame.how[node] = "entry"
         dims: list[Dim] = []
         for slot in slots:
@@ -413,8 +419,27 @@ class Inference(Names):
             raise ShapeError("an entry has at most two indices")
         return SCALAR
 
+    def _block_of(self, node: Node, shape: Shape, frame: Frame) -> Task[Shape]:
+        """``A[i..j,k..l]``, ``A[i,k..l]``, ``x[i..j]``."""
+        base, slots = node.parts[0], node.parts[1].parts
+        if len(slots) > 2 or (len(slots) == 1 and ONE not in shape):
+            source = frame.source(base)
+            raise ShapeError(f"{source} is {self.shown(shape)}: a block is {source}[i..j,k..l]")
+        ends: list[Dim] = []
+        for slot in slots:
+            first: Dim = yield self.integer(slot.parts[0] if slot.kind == "span" else slot, frame)
+            last: Dim = (yield self.integer(slot.parts[1], frame)) if slot.kind == "span" else first
+            ends += [first, last]
+        if len(slots) == 1:
+            ends = [*ends, ONE, ONE] if shape[1] is ONE else [ONE, ONE, *ends]
+        frame.how[node] = "block"
+        frame.dims[node] = ends
+        return ends[1] - ends[0] + 1, ends[3] - ends[2] + 1
+
     def _member(self, node: Node, meaning: Meaning, name: str, frame: Frame) -> Task[Shape]:
         slots = node.parts[1].parts
+        if any(slot.kind == "span" for slot in slots):
+            raise ShapeError(f"{name} is a family: a member is {name}[k], not a range of them")
         if len(slots) != 1:
             raise ShapeError(f"{name} is a family with one index", hint=f"an entry of a member is {name}[k][i,j]")
         at: Dim = yield self.integer(slots[0], frame)
@@ -680,6 +705,8 @@ class Inference(Names):
         raise ShapeError(f"{frame.source(node)} is not {wanted}").locate(frame.text, node.start, node.end)
 
     def _operate(self, node: Node, operation: Operation, args: list[Node], frame: Frame) -> Task[Shape]:
+        if len(args) == 3 and is_flag(args[2]):
+            operation, args = operation.structured(), args[:2]
         shapes: list[Shape] = []
         for arg in args:
             meaning = self.found(ascii_name(str(arg.parts[0])), frame) if arg.kind == "name" else None
@@ -855,6 +882,16 @@ class _Arguments:
         nodes = self.nodes[first], self.nodes[first]
         self.inference.unify(a, b, lambda: self.inference.mismatch(a, b, nodes, self.nodes[second], self.frame))
         return a
+
+    def equal_columns(self, first: int, second: int) -> None:
+        """Two arguments have equally many columns."""
+        a, b = self.shapes[first], self.shapes[second]
+        nodes = self.nodes[first], self.nodes[first]
+        self.inference.equal(
+            a[1],
+            b[1],
+            lambda: self.inference.mismatch(a, b, nodes, self.nodes[second], self.frame, "their columns have to match"),
+        )
 
     def column(self, at: int, length: Dim, what: str) -> None:
         """Argument ``at`` is a vector of this length."""

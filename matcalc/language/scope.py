@@ -39,6 +39,9 @@ class Operation(Protocol):
     def build(self, args: list[Term]) -> Term:
         """The result."""
 
+    def structured(self) -> Operation:
+        """The same along the structure of a variable.  Raises :class:`MatcalcError` for what has no variable."""
+
 
 @dataclass(frozen=True, eq=False)
 class Definition:

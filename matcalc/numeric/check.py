@@ -15,8 +15,7 @@ from ..terms import ops
 from ..terms.dims import Atom, dim
 from ..terms.symbols import Family, Member, Symbol
 from ..terms.term import Term
-from ..terms.walk import postorder
-from .evaluate import REAL_ONLY, Array, Env, evaluate
+from .evaluate import Array, Env, evaluate
 from .sample import Requirement, sample
 
 STEP = 1e-30
@@ -59,36 +58,65 @@ def extrapolated(value: Callable[[complex], Array], start: float = 2.0**-4, rows
 
 
 def is_analytic(*terms: Term) -> bool:
-    """True when the complex step gives the derivative: every function has a complex value, no DIFF occurs."""
-    return not any(t.has_diff or (t.op is ops.FUN and t.attr in REAL_ONLY) for t in postorder(*terms))
+    """True when the complex step gives the derivative: no DIFF occurs."""
+    return not any(t.has_diff for t in terms)
 
 
-def numeric_jacobian(term: Term, wrt: Term, env: Env) -> Array:
+def numeric_jacobian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
     """∂vec(term)/∂vec(wrt)ᵀ: rows are the entries of ``term``, columns those of ``wrt``, both by columns.
 
-    ``wrt`` is a variable or a member of a family; its entries vary independently.
+    ``wrt`` is a variable or a member of a family; its entries vary independently, or as they can
+    ``along`` a structure (see :func:`directions`).
     """
-    return _jacobian_of(lambda at: evaluate(term, at), wrt, env, is_analytic(term))
+    return _jacobian_of(lambda at: evaluate(term, at), wrt, env, is_analytic(term), along)
 
 
-def numeric_hessian(term: Term, wrt: Term, env: Env) -> Array:
+def numeric_hessian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
     """∂²term/∂vec(wrt)∂vec(wrt)ᵀ of a scalar: differences of the derivative by the complex step."""
-    return _jacobian_of(lambda at: numeric_jacobian(term, wrt, at).T, wrt, env, analytic=False)
+    return _jacobian_of(lambda at: numeric_jacobian(term, wrt, at, along).T, wrt, env, False, along)
 
 
-def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic: bool) -> Array:
+def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic: bool, along: str) -> Array:
+    """A derivative along each direction stands in all entries that move with it."""
     point = evaluate(wrt, env)
-    columns = []
-    for j in range(point.shape[1]):
-        for i in range(point.shape[0]):
-            unit = np.zeros(point.shape)
-            unit[i, j] = 1.0
+    total = np.zeros((function(env).size, point.size))
+    for way in directions(point, along):
 
-            def moved(t: complex, unit: Array = unit) -> Array:
-                return function(_with_value(env, wrt, point + t * unit))
+        def moved(t: complex, way: Array = way) -> Array:
+            return function(_with_value(env, wrt, point + t * way))
 
-            columns.append(derivative_along(moved, analytic).reshape(-1, 1, order="F"))
-    return np.concatenate(columns, axis=1) if columns else np.zeros((function(env).size, 0))
+        slope = derivative_along(moved, analytic).reshape(-1, 1, order="F")
+        total += slope @ way.reshape(1, -1, order="F")
+    return total
+
+
+def directions(point: Array, along: str = "") -> list[Array]:
+    """The directions in which a variable moves: single entries, or those that keep a structure.
+
+    Entries that are one number move together.  On the Stiefel manifold they are an orthonormal basis of
+    the tangent space, the kernel of the differential of Q'Q.
+    """
+    rows, cols = point.shape
+    cells = [(i, j) for j in range(cols) for i in range(rows)]
+    if along in ("orthogonal", "stiefel"):
+        changes = [point.T @ _cells(point, (c, 1.0)) for c in cells]
+        matrix = np.array([(change + change.T).ravel() for change in changes]).T
+        _, values, basis = np.linalg.svd(matrix, full_matrices=True)
+        rank = int((values > 1e-10).sum())
+        return [row.reshape(point.shape, order="F") for row in basis[rank:]]
+    if along in ("symmetric", "skew"):
+        sign = 1.0 if along == "symmetric" else -1.0
+        mixed = [_cells(point, ((i, j), 1.0), ((j, i), sign)) for i, j in cells if i > j]
+        return mixed + [_cells(point, (c, 1.0)) for c in cells if c[0] == c[1] and along == "symmetric"]
+    free = {"diagonal": lambda i, j: i == j, "lower": lambda i, j: i >= j, "upper": lambda i, j: i <= j}
+    return [_cells(point, (c, 1.0)) for c in cells if along not in free or free[along](*c)]
+
+
+def _cells(point: Array, *entries: tuple[tuple[int, int], float]) -> Array:
+    made = np.zeros(point.shape)
+    for at, value in entries:
+        made[at] = value
+    return made
 
 
 def _with_value(env: Env, wrt: Term, value: Array) -> Env:
@@ -135,12 +163,13 @@ def check_derivative(
     trials: int = 3,
     seed: int = 0,
     assumptions: Sequence[Requirement] = (),
+    along: str = "",
 ) -> CheckResult:
     """Compare ``answer`` with the derivative of ``function`` found without the rules.
 
     ``form`` is ``gradient`` (the answer has the shape of ``wrt``), ``jacobian`` or ``hessian``.
     There are ``trials`` trials in different sizes and, where that is legal, one with all sizes 1.
-    Entries of a structured variable vary independently; its structure only affects the drawing.
+    Entries of a structured variable vary independently, or ``along`` a structure.
     Raises :class:`ShapeError` for a gradient or Hessian of what is not a scalar.
     """
     if form not in FORMS:
@@ -152,7 +181,7 @@ def check_derivative(
     worst, done = 0.0, 0
     sizes: list[dict[str, int]] = []
     for trial, profile in enumerate(profiles):
-        found = _trial((function, wrt, answer), form, seed + 1000 * trial, profile, assumptions)
+        found = _trial((function, wrt, answer), form, along, seed + 1000 * trial, profile, assumptions)
         if found is None:
             if profile != "ones":
                 message = "no random inputs at which the function has a derivative"
@@ -171,7 +200,7 @@ def _show(sizes: dict[str, int]) -> str:
 
 
 def _trial(
-    terms: tuple[Term, Term, Term], form: str, seed: int, profile: str, assumptions: Sequence[Requirement]
+    terms: tuple[Term, Term, Term], form: str, along: str, seed: int, profile: str, assumptions: Sequence[Requirement]
 ) -> tuple[float, Env] | None:
     """Error and inputs of one trial; None when no inputs are found at which the function is defined."""
     function, wrt, answer = terms
@@ -179,7 +208,7 @@ def _trial(
         try:
             domain = _DOMAINS[attempt % len(_DOMAINS)]
             env = sample(terms, seed + attempt, profile=profile, domain=domain, require=assumptions)
-            expected = (numeric_hessian if form == "hessian" else numeric_jacobian)(function, wrt, env)
+            expected = (numeric_hessian if form == "hessian" else numeric_jacobian)(function, wrt, env, along)
         except ShapeError:
             if profile == "ones":
                 return None

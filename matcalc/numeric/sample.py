@@ -82,6 +82,12 @@ class _Found:
             self._note(d, self.shaping)
             self.at_least.append((d, 1))
 
+    def proportions(self, facts: frozenset[str], rows: Dim, cols: Dim) -> None:
+        if not facts.isdisjoint(("stiefel", "fullrank", "tall")):
+            self.at_least.append((rows - cols, 0))
+        if not facts.isdisjoint(("fullrow", "wide")):
+            self.at_least.append((cols - rows, 0))
+
     def inside(self, at: Dim, lo: Dim | int, hi: Dim) -> None:
         self._note(at, self.counting)
         self.at_least += [(at - lo, 0), (hi - at, 0)]
@@ -146,10 +152,7 @@ def _scan(roots: Sequence[Term], symbols: Iterable[Symbol]) -> _Found:
     found.symbols = sorted(listed, key=lambda s: s.stable)
     for symbol in found.symbols:
         found.shape(symbol.rows, symbol.cols)
-        if not symbol.facts.isdisjoint(("stiefel", "fullrank", "tall")):
-            found.at_least.append((symbol.rows - symbol.cols, 0))
-        if not symbol.facts.isdisjoint(("fullrow", "wide")):
-            found.at_least.append((symbol.cols - symbol.rows, 0))
+        found.proportions(symbol.facts, symbol.rows, symbol.cols)
     return found
 
 
@@ -166,6 +169,7 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
         else:
             found.inside(attr.at, index.lo, index.hi)
         found.shape(term.rows, term.cols)
+        found.proportions(attr.family.facts, term.rows, term.cols)
     elif isinstance(attr, Range):
         lo, hi = attr.index.lo, attr.index.hi
         found.range(*((lo, hi) if attr.step == 1 else (hi, lo)))
@@ -174,6 +178,14 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
     elif term.op is ops.ENTRY:
         found.inside(attr[0], 1, term.args[0].rows)
         found.inside(attr[1], 1, term.args[0].cols)
+    elif term.op is ops.SLICE:
+        array = term.args[0]
+        for first, last, length in ((attr[0], attr[1], array.rows), (attr[2], attr[3], array.cols)):
+            found.inside(first, 1, last)
+            found.inside(last, first, length)
+    elif term.op is ops.POLYGAMMA:
+        found.other(attr)
+        found.at_least.append((attr, 0))
     elif term.op is ops.BASIS:
         found.inside(attr[0], 1, attr[1])
         found.shape(attr[1])

@@ -139,6 +139,10 @@ def _commutation(term: Term, page: Page) -> Piece:
     return Piece((f"K_{{{_sizes(term.attr, page)}}}",))
 
 
+def _of_size(letter: str) -> Rule:
+    return lambda term, page: Piece((f"{letter}_{{{_sizes(term.attr, page)}}}",))
+
+
 _RELATIONS = {"=": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
 
 
@@ -172,6 +176,8 @@ def _between(left: str, right: str) -> Rule:
 
 
 _COMMANDS = {name: "\\" + name for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")}
+_COMMANDS |= {name: rf"\operatorname{{ar{name[1:]}}}" for name in ("asinh", "acosh", "atanh")}
+_COMMANDS |= {"lgamma": r"\log\Gamma", "digamma": r"\psi", "trigamma": r"\psi'"}
 _COMMANDS |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"}
 _ABSOLUTE = _between(r"\left\lvert ", r" \right\rvert")
 
@@ -214,6 +220,22 @@ def _entry(term: Term, page: Page) -> Piece:
     plain = array.op is ops.SYM and array.attr.role != "state" and not _split_name(array.attr.name)[1]
     base = page.piece(array) if plain else Piece((BRACKETS[0], signed(page.piece(array)), BRACKETS[1]))
     return Piece((base, f"_{{{_sizes(at, page)}}}"))
+
+
+def _slice(term: Term, page: Page) -> Piece:
+    array = term.args[0]
+    spans = [term.attr[:2], term.attr[2:]]
+    if array.is_vector or array.rows is ONE:
+        spans = [spans[0 if array.is_vector else 1]]
+    shown = (_size(a, page) if a is b else f"{_size(a, page)}:{_size(b, page)}" for a, b in spans)
+    base = page.piece(array)
+    if array.op is not ops.SYM:
+        base = _bracketed(base)
+    return Piece((base, f"_{{{','.join(shown)}}}"))
+
+
+def _polygamma(term: Term, page: Page) -> Piece:
+    return _applied(rf"\psi^{{({_size(term.attr, page)})}}", term, page)
 
 
 def _block(term: Term, page: Page) -> Piece:
@@ -412,6 +434,8 @@ _LATEX: dict[Op, Rule] = {
     ops.ONES: _filled("1"),
     ops.BASIS: _basis,
     ops.COMMUTATION: _commutation,
+    ops.DUPLICATION: _of_size("D"),
+    ops.ELIMINATION: _of_size("L"),
     ops.IND: _indicator,
     ops.ADD: _sum,
     ops.TIMES: _product,
@@ -419,6 +443,7 @@ _LATEX: dict[Op, Rule] = {
     ops.MUL: _matrix_product,
     ops.HAD: _product,
     ops.KRON: _joined_by(r" \otimes "),
+    ops.KHATRIRAO: _joined_by(r" \ast "),
     ops.TRANSPOSE: _transpose,
     ops.INV: _inverse,
     ops.MPOW: _matrix_power,
@@ -426,11 +451,15 @@ _LATEX: dict[Op, Rule] = {
     ops.FUN: _function,
     ops.DET: _calls(r"\det"),
     ops.LOGDET: _calls(r"\log\det"),
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAXROWS: _calls(r"\operatorname{softmax}"),
+    ops.LOGSUMEXPROWS: _calls(r"\operatorname{logsumexp}"),
     ops.UNVEC: _unvec,
     ops.DIAGONAL: _calls(r"\operatorname{diag}"),
     ops.TOTAL: _calls(r"\operatorname{sum}"),
     ops.NORM: _between(r"\left\lVert ", r" \right\rVert"),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
     ops.EXPM: _exponential,
     ops.SQRTM: _raised_to("1/2"),

@@ -1311,10 +1311,14 @@ _FUNCTIONS = {
     "sinh": "np.sinh({})",
     "cosh": "np.cosh({})",
     "tanh": "np.tanh({})",
+    "asinh": "np.arcsinh({})",
+    "acosh": "np.arccosh({})",
+    "atanh": "np.arctanh({})",
     "sigmoid": "_sigmoid({})",
     "relu": "np.maximum({}, 0.0)",
     "softplus": "np.logaddexp(0.0, {})",
     "erf": "special.erf({})",
+    "erfc": "special.erfc({})",
     "lgamma": "special.gammaln({})",
     "digamma": "special.digamma({})",
     "trigamma": "special.polygamma(1, {})",
@@ -1366,6 +1370,35 @@ def _helped(function: str) -> Emit:
     return lambda w, node, _args: _call(w.helper(function), *(w.dim(d, node.inner).text for d in node.term.attr))
 
 
+def _by_helper(function: str) -> Emit:
+    return lambda w, _node, args: _call(w.helper(function), *(a.text for a in args))
+
+
+def _triangle(function: str) -> Emit:
+    def emit(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        kind = _kind(node.term)
+        return _converted(_call(function, _as_2d(args[0], kind)), MATRIX, kind)
+
+    return emit
+
+
+def _polygamma(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    w.helper("special")
+    return _call("special.polygamma", w.dim(node.term.attr, node.inner).text, args[0].text)
+
+
+def _khatrirao(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _call(w.helper("_khatrirao"), *(_as_2d(a, _kind(t)) for t, a in zip(node.term.args, args, strict=True)))
+
+
+def _slice(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    i, j, k, last = node.term.attr
+    spans = [f"{w.place(a, ONE, node.inner)}:{w.dim(b, node.inner).text}" for a, b in ((i, j), (k, last))]
+    kind = _kind(node.term.args[0])
+    places = {COLUMN: spans[0], ROW: spans[1]}.get(kind, ", ".join(spans))
+    return _converted(_Code(f"{args[0].at(ATOM)}[{places}]"), kind, _kind(node.term))
+
+
 def _never(_w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
     raise AssertionError(f"{node.term.op.name} is written as a statement")
 
@@ -1381,6 +1414,8 @@ _CODE: dict[Op, Emit] = {
     ops.ONES: _filled("ones"),
     ops.BASIS: _helped("_basis"),
     ops.COMMUTATION: _helped("_commutation"),
+    ops.DUPLICATION: _helped("_duplication"),
+    ops.ELIMINATION: _helped("_elimination"),
     ops.IND: lambda w, node, _a: _call("float", w.relation(node.term, node.inner)),
     ops.ADD: lambda _w, _n, args: _sum(args),
     ops.TIMES: lambda _w, _n, args: _product(args),
@@ -1388,21 +1423,31 @@ _CODE: dict[Op, Emit] = {
     ops.MUL: _matmul,
     ops.HAD: lambda _w, _n, args: _product(args),
     ops.KRON: _kron,
+    ops.KHATRIRAO: _khatrirao,
     ops.TRANSPOSE: _only_matrix(".T"),
     ops.INV: _calling("np.linalg.inv"),
     ops.MPOW: lambda w, node, a: _call("np.linalg.matrix_power", a[0].text, w.dim(node.term.attr, node.inner).text),
     ops.POW: _power,
     ops.FUN: _function,
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAX: _by_helper("_softmax"),
+    ops.SOFTMAXROWS: _by_helper("_softmax"),
+    ops.LOGSUMEXP: _by_helper("_logsumexp"),
+    ops.LOGSUMEXPROWS: _by_helper("_logsumexp"),
     ops.TR: _calling("np.trace"),
     ops.DET: _calling("np.linalg.det"),
     ops.LOGDET: _calling("np.linalg.slogdet", "[1]"),
     ops.VEC: _only_matrix('.ravel(order="F")'),
     ops.UNVEC: _unvec,
+    ops.VECH: _by_helper("_vech"),
+    ops.TRIL: _triangle("np.tril"),
+    ops.TRIU: _triangle("np.triu"),
     ops.DIAG: _calling("np.diag"),
     ops.DIAGONAL: _calling("np.diag"),
     ops.TOTAL: _calling("np.sum"),
     ops.NORM: _calling("np.linalg.norm"),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
     ops.INNER: _inner,
     ops.EXPM: _of_arrays("linalg.expm"),
@@ -1439,12 +1484,42 @@ def _check(name, array, shape):
 def _commutation(m, n):
     return np.eye(m * n).reshape(n, m, m * n).transpose(1, 0, 2).reshape(m * n, m * n)
 """,
+    "_duplication": """\
+def _duplication(n):
+    i, j = np.triu_indices(n)
+    d = np.zeros((n * n, len(i)))
+    d[i * n + j, range(len(i))] = d[j * n + i, range(len(i))] = 1.0
+    return d
+""",
+    "_elimination": """\
+def _elimination(n):
+    i, j = np.triu_indices(n)
+    return np.eye(n * n)[i * n + j]
+""",
+    "_khatrirao": """\
+def _khatrirao(a, b):
+    return (a[:, None] * b[None]).reshape(-1, a.shape[1])
+""",
+    "_logsumexp": """\
+def _logsumexp(x):
+    top = np.max(x, axis=-1, keepdims=True)
+    return (top + np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)))[..., 0]
+""",
     "_sigmoid": """\
 def _sigmoid(x):
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 """,
     **SPECTRAL,
+    "_softmax": """\
+def _softmax(x):
+    powers = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return powers / np.sum(powers, axis=-1, keepdims=True)
+""",
+    "_vech": """\
+def _vech(a):
+    return a.T[np.triu_indices(len(a))]
+""",
 }
 
 

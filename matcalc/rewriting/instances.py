@@ -75,6 +75,8 @@ def _note(term: Term, found: Pattern) -> None:
     elif term.op in (ops.ENTRY, ops.BASIS):
         _names(term.attr[: 2 if term.op is ops.ENTRY else 1], found.places)
         _names(term.attr[1:] if term.op is ops.BASIS else (), found.shapes)
+    elif term.op in (ops.SLICE, ops.POLYGAMMA):
+        _names(attr_dims(term.attr), found.places)
     elif term.op in (ops.MPOW, ops.INT):
         _names(attr_dims(term.attr), found.numbers)
     else:

@@ -14,6 +14,7 @@ MAX_STEPS = 2000
 EQUAL = "equal"
 IDENTIFY = "identify"
 DERIVATIVE = "derivative"
+RESTRICT = "restrict"
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Step:
     """One step: ``before`` becomes ``after`` by ``rule``, provided the conditions hold.
 
     ``kind`` is ``equal`` (both sides have one value), ``identify`` (a differential
-    ``inner(G, dX)`` or ``J*vec(dX)`` is read off as the derivative G or J, a row ``vec(G)'`` as G), or
-    ``derivative`` (``after`` is the Jacobian of ``before``: the chain rule).
+    ``inner(G, dX)`` or ``J*vec(dX)`` is read off as the derivative G or J, a row ``vec(G)'`` as G),
+    ``derivative`` (``after`` is the Jacobian of ``before``: the chain rule), or ``restrict`` (from the
+    derivative by independent entries to the one along the structure of the variable).
     """
 
     rule: str

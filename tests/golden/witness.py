@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 import matcalc as mc
-from matcalc.numeric.check import check_derivative, replay
-from matcalc.rewriting.steps import DERIVATIVE, IDENTIFY, Step
+from matcalc.numeric.check import check_derivative, difference, directions, replay
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.sample import sample
+from matcalc.rewriting.steps import DERIVATIVE, IDENTIFY, RESTRICT, Step
 from matcalc.solving.equation import Equation, SolveStep
 from matcalc.terms import build, ops
 from matcalc.terms.dims import Atom
@@ -44,12 +48,30 @@ def derivation_errors(steps: Sequence[Step], wrt: Term | None, require: Requirem
             (variable,) = varying
             found = check_derivative(step.before, variable, step.after, "jacobian", 2, 0, needed)
             error = found.max_error if found.ok else float("inf")
+        elif step.kind == RESTRICT:
+            assert wrt is not None
+            error = max(restriction_error(step, wrt, seed) for seed in range(2))
         else:
             before, after = _sides(step)
             error = replay(before, after, 2, varying=varying, require=needed, sizes=sizes)
         if not error <= TOLERANCE:
             wrong.append(f"step {i + 1} is off by {error:.2g}: {step}")
     return wrong
+
+
+def restriction_error(step: Step, wrt: Term, seed: int) -> float:
+    """How far a derivative is from the one before it, added up along the directions that keep the structure."""
+    env = sample([step.before, step.after, wrt], seed)
+    before, after, point = evaluate([step.before, step.after, wrt], env)
+    ways = directions(point, step.rule.removeprefix("restrict to ") if "restrict" in step.rule else "stiefel")
+    if before.shape == point.shape and step.before.shape == wrt.shape:
+        expected = sum((np.sum(before * way) * way for way in ways), np.zeros(point.shape))
+    else:
+        spread = sum((np.outer(way.ravel("F"), way.ravel("F")) for way in ways), np.zeros((point.size, point.size)))
+        expected = before @ spread
+        if step.before.rows is step.before.cols is wrt.rows * wrt.cols:
+            expected = spread @ expected
+    return difference(after, expected)
 
 
 def _replaced(step: Step, mapping: dict[Term, Term]) -> Step:
@@ -107,10 +129,11 @@ def answer_error(answer: mc.Derivative) -> str:
     """Empty when the answer agrees with a derivative found without the rules.
 
     The gradient with respect to a sub-expression E(X), of a function of E alone, is checked as the
-    outer factor of the chain rule: vec(G)' * D(E, X) is the derivative with respect to X.
+    outer factor of the chain rule: vec(G)' * D(E, X) is the derivative with respect to X.  The
+    distinct entries vech(X) vary as a vector of their own.
     """
     wrt = answer.wrt.term
-    if not wrt.args:
+    if not wrt.args or wrt.op is ops.VECH:
         found = answer.check(trials=2)
     else:
         (variable,) = (t for t in postorder(wrt) if t.op is ops.SYM)
