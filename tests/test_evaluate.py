@@ -129,9 +129,16 @@ def test_leaves_of_sizes(op):
     assert np.array_equal(evaluate(term, Env({Name("m"): 2, Name("n"): 3})), expected)
 
 
+SPECTRAL = {
+    *(ops.EXPM, ops.LOGM, ops.SQRTM, ops.DEXPM, ops.DLOGM, ops.SYLVESTER, ops.PINV, ops.POLAR, ops.NUCLEAR),
+    *(ops.SPECTRAL, ops.EIGMAX, ops.EIGVECMAX, ops.EIGVECS),
+}
+"""Tested in test_spectral.py."""
+
+
 def test_every_operator_is_tested():
     here = {term.op for term, _ in [*BY_HAND.values(), *SIZED.values()]}
-    elsewhere = {ops.COMMUTATION, ops.MEMBER, ops.SUM, ops.PROD, ops.STATE, ops.DIFF}
+    elsewhere = {ops.COMMUTATION, ops.MEMBER, ops.SUM, ops.PROD, ops.STATE, ops.DIFF, *SPECTRAL}
     assert here | elsewhere == set(ops.all_ops())
 
 

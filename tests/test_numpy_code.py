@@ -20,6 +20,7 @@ from matcalc.numeric.sample import PROFILES, sample
 from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
 from matcalc.terms import build as b
 from matcalc.terms import ops
+from matcalc.terms import spectral as sp
 from matcalc.terms.dims import ONE, UNBOUNDED, ZERO, Index, Name, SizeAt, dim
 from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
 from matcalc.terms.walk import postorder
@@ -32,7 +33,7 @@ def variable(name, rows=1, cols=1, *facts, role="variable"):
 
 
 A, B, C = variable("A", m, n), variable("B", n, m), variable("C", m, n)
-S, R = variable("S", n, n), variable("R", 1, n)
+S, R, Q = variable("S", n, n), variable("R", 1, n), variable("Q", n, n, "posdef")
 x, y, z, s, t = variable("x", n), variable("y", m), variable("z", n), variable("s"), variable("t")
 w = variable("w", n, 1, "positive")
 I1, J = Index(1, ONE, N), Index(2, ONE, N)
@@ -431,6 +432,19 @@ CASES = {
         b.prod_over(Index(1, ONE, N - 1), b.member(P, Index(1, ONE, N - 1))),
         b.sum_over(J, b.prod_over(Index(1, ONE, dim(J) - 1), b.member(P, Index(1, ONE, dim(J) - 1)))),
     ],
+    ops.EXPM: [sp.expm(S), b.mul(sp.expm(b.scale(t, S)), x)],
+    ops.LOGM: [sp.logm(Q), sp.logm(b.scale(b.power_of(t, TWO), Q))],
+    ops.SQRTM: [sp.sqrtm(Q), b.inv(sp.sqrtm(Q))],
+    ops.DEXPM: [sp.dexpm(S, Q, S), sp.dexpm(S, x, t), sp.dexpm(t, row(x), S), sp.dexpm(t, s, b.num(1))],
+    ops.DLOGM: [sp.dlogm(Q, S, Q), sp.dlogm(Q, x, b.power_of(t, TWO))],
+    ops.SYLVESTER: [sp.sylvester(Q, Q, S), sp.sylvester(Q, b.power_of(t, TWO), x)],
+    ops.PINV: [sp.pinv(A), sp.pinv(x), sp.pinv(R), sp.pinv(b.mul(A, B))],
+    ops.POLAR: [sp.polar(A), sp.polar(row(A)), sp.polar(x)],
+    ops.NUCLEAR: [sp.nuclear(A), b.divide(A, sp.nuclear(A))],
+    ops.SPECTRAL: [sp.spectral(A), b.power_of(sp.spectral(b.mul(A, S)), TWO)],
+    ops.EIGMAX: [sp.eigmax(Q), sp.eigmax(S)],
+    ops.EIGVECMAX: [sp.eigvecmax(Q), b.mul(S, sp.eigvecmax(S))],
+    ops.EIGVECS: [sp.eigvecs(Q, p), sp.eigvecs(b.add(S, Q), 1)],
     ops.INNER: [b.inner(A, C), b.inner(x, z), b.inner(R, row(x)), b.inner(A, b.mul(A, S))],
 }
 REFUSED = {ops.DIFF}

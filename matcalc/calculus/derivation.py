@@ -155,7 +155,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         rule = ""
         for place in places:
             node = place.args[0]
-            local = line.system.local_differential(node, (a for a in node.args if a in varies))
+            local = line.system.local_differential(node, varies)
             rule = rule or local.rule
             if local.rule == rule:
                 mapping[place] = sum_out(build.add(*local.pieces), local.summed)

@@ -177,13 +177,12 @@ def _forward(system: System, term: Term, direction: Direction) -> Term:
         if given is not None:
             made[node] = given
             continue
-        moving = [a for a in node.args if a in made]
-        if not moving:
+        if not any(a in made for a in node.args):
             continue
         if node.op is ops.STATE:
             made[node] = _tangent(system, node, made.get(node.args[0]), direction)
             continue
-        local = system.local_differential(node, moving)
+        local = system.local_differential(node, made)
         made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
     return made.get(term, build.zeros(term.rows, term.cols))
 

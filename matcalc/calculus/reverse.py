@@ -79,7 +79,7 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
             continue
         if total.op is ops.ZEROS or total is build.ZERO_NUM:
             continue
-        local = system.local_differential(node, (a for a in node.args if a in varies))
+        local = system.local_differential(node, varies)
         conditions.update(dict.fromkeys(local.conditions))
         for piece in local.pieces:
             for argument, value, opened in _through(system, piece, total, table, local.summed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -100,12 +100,12 @@ class System:
 
     # ------------------------------------------------------------ differentials
 
-    def local_differential(self, node: Term, varies: Iterable[Term]) -> Local:
-        """d(node) in the differentials of those of its arguments that vary.
+    def local_differential(self, node: Term, varies: Collection[Term]) -> Local:
+        """d(node) in the differentials of those of its arguments, or of their parts, that vary.
 
         Raises :class:`NotDifferentiable` when no rule has this operation on its left.
         """
-        moving = set(varies)
+        moving = {a for a in node.args if a in varies}
         op = node.op
         if op in FLAT and op not in _PLACED:
             return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
@@ -121,7 +121,7 @@ class System:
             for found in match(rule.left.args[0], node, {}):
                 if not all(self.facts.holds(g, found) for g in rule.guards):
                     continue
-                found = {**found, "diff": lambda a: build.diff(a) if a in moving else build.zeros(a.rows, a.cols)}
+                found = {**found, "diff": lambda a: build.diff(a) if a in varies else build.zeros(a.rows, a.cols)}
                 total = instantiate(rule.right, found)
                 conditions = tuple((instantiate(c.term, found), c.fact) for c in rule.conditions)
                 pieces = total.args if total.op is ops.ADD else (total,)

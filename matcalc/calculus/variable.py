@@ -19,7 +19,10 @@ from ..terms.term import Term
 from ..terms.walk import contains, open_state, postorder, rebuild, replace, substitute_indices
 from .system import RUNNING, System
 
-OPEN_FACTS = ("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer")
+OPEN_FACTS = (
+    *("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer"),
+    *("principal", "simple", "distinct", "fixedrank"),
+)
 """Facts that small independent changes of the entries do not destroy; they stay known."""
 
 

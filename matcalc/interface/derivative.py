@@ -263,4 +263,4 @@ class Derivative:
         return check_derivative(function, wrt, answer, self.form, trials, seed, require, along, point)
 
 
-CHECKABLE = ("positive", "nonneg", "nonzero", "invertible")
+CHECKABLE = ("positive", "nonneg", "nonzero", "invertible", "principal", "simple", "distinct", "fixedrank")

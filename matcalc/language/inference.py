@@ -911,15 +911,21 @@ class _Arguments:
 
     def column(self, at: int, length: Dim, what: str) -> None:
         """Argument ``at`` is a vector of this length."""
+        self._is(at, (length, ONE), f"{what} needs a vector of length {length}")
+
+    def shaped(self, at: int, rows: Dim, cols: Dim, what: str) -> None:
+        """Argument ``at`` has this shape."""
+        self._is(at, (rows, cols), f"{what} needs {self.inference.shown((rows, cols))}")
+
+    def _is(self, at: int, wanted: Shape, needs: str) -> None:
         shape, node = self.shapes[at], self.nodes[at]
 
         def error() -> MatcalcError:
             source, shown = self.frame.source(node), self.inference.shown(shape)
-            return ShapeError(f"{what} needs a vector of length {length}, but {source} is {shown}").locate(
-                self.frame.text, node.start, node.end
-            )
+            message = f"{needs}, but {source} is {shown}"
+            return ShapeError(message).locate(self.frame.text, node.start, node.end)
 
-        self.inference.unify(shape, (length, ONE), error)
+        self.inference.unify(shape, wanted, error)
 
     def fresh(self) -> Dim:
         """A size that is still open."""

@@ -109,11 +109,14 @@ KINDS: dict[str, Kind] = {
 }
 """The types of variables; ``integer`` and ``function`` are apart."""
 
-SQUARE_FACTS = frozenset(name for name, kind in KINDS.items() if kind.pattern == "nn") | {"posdet"}
+SQUARE_FACTS = frozenset(name for name, kind in KINDS.items() if kind.pattern == "nn") | {
+    "posdet", "principal", "simple", "distinct",
+}  # fmt: skip
 """Facts that only a square matrix can have."""
 
 FACTS = frozenset(f for kind in KINDS.values() for f in kind.facts) | {
     "square", "scalar", "vector", "nonzero", "integer", "posdet", "tall", "wide", "constant",
+    "principal", "simple", "distinct", "fixedrank",
 }  # fmt: skip
 """What may follow ``is``."""
 

@@ -23,7 +23,7 @@ STEP = 1e-30
 
 EXACT, DIFFERENCED = 1e-8, 1e-6
 FORMS = ("gradient", "jacobian", "hessian")
-_DOMAINS = ("any", "positive", "unit")
+_DOMAINS = ("any", "positive", "unit", "dominant")
 
 
 # ---------------------------------------------------------------- one derivative
@@ -209,7 +209,8 @@ def _trial(
     function, wrt, answer, *point = terms
     for attempt in range(30):
         try:
-            env = sample(terms, seed + attempt, profile=profile, domain=_DOMAINS[attempt % 3], require=assumptions)
+            domain = _DOMAINS[attempt % len(_DOMAINS)]
+            env = sample(terms, seed + attempt, profile=profile, domain=domain, require=assumptions)
             if point:
                 env = replace(env, symbols={**env.symbols, wrt.attr: evaluate(point[0], env)})
             expected = (numeric_hessian if form == "hessian" else numeric_jacobian)(function, wrt, env, along)
@@ -309,7 +310,7 @@ def replay(
 
 def _replay_once(terms: tuple[Term, Term], seed: int, directions: Directions, drawing: dict[str, Any]) -> float:
     for attempt in range(30):
-        env = sample(terms, seed + 1000 * attempt, domain=_DOMAINS[attempt % 3], **drawing)
+        env = sample(terms, seed + 1000 * attempt, domain=_DOMAINS[attempt % len(_DOMAINS)], **drawing)
         env = Env(env.sizes, env.indexed, env.symbols, env.members, env.functions, directions)
         expected = _value_or_nan(terms[0], env)
         if np.isfinite(expected).all():

@@ -48,6 +48,7 @@ from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term, make
 from ..terms.walk import attr_dims, contains, postorder, replace, substitute_indices
+from .spectral_source import SPECTRAL, SPECTRAL_PARTS
 
 FORMS = ("array", "matrix2d")
 ENDLESS = UNBOUNDED.atom
@@ -102,7 +103,7 @@ def _refuse(graph: _Graph) -> None:
 
 # ---------------------------------------------------------------- names
 
-_RESERVED = frozenset({"np", "special", "range", "float", "len", "enumerate", "next"})
+_RESERVED = frozenset({"np", "linalg", "special", "range", "float", "len", "enumerate", "next"})
 Source = Symbol | Family
 
 
@@ -1361,6 +1362,25 @@ def _calling(function: str, behind: str = "") -> Emit:
     return lambda _w, _node, args: _Code(f"{function}({args[0].text}){behind}")
 
 
+def _of_arrays(function: str) -> Emit:
+    """A helper or a function of modules that takes 2-D arrays and gives one, or a number."""
+
+    def emit(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        for name in SPECTRAL_PARTS.get(function, ()):
+            w.helper(name)
+        texts = [_as_2d(code, _kind(term)) for code, term in zip(args, node.term.args, strict=True)]
+        if isinstance(node.term.attr, Dim):
+            texts.append(w.dim(node.term.attr, node.inner).text)
+        kind = _kind(node.term)
+        return _converted(_call(function, *texts), kind if node.term.op in _NUMBERS else MATRIX, kind)
+
+    return emit
+
+
+_NUMBERS = frozenset({ops.NUCLEAR, ops.SPECTRAL, ops.EIGMAX})
+"""Functions of matrices whose value is a number."""
+
+
 def _filled(function: str) -> Emit:
     return lambda w, node, _args: _Code(w.filled(function, node.term, node.inner))
 
@@ -1451,6 +1471,19 @@ _CODE: dict[Op, Emit] = {
     ops.JOINT: _joint,
     ops.PART: _part,
     ops.INNER: _inner,
+    ops.EXPM: _of_arrays("linalg.expm"),
+    ops.LOGM: _of_arrays("_logm"),
+    ops.SQRTM: _of_arrays("_sqrtm"),
+    ops.DEXPM: _of_arrays("_dexpm"),
+    ops.DLOGM: _of_arrays("_dlogm"),
+    ops.SYLVESTER: _of_arrays("linalg.solve_sylvester"),
+    ops.PINV: _of_arrays("_pinv"),
+    ops.POLAR: _of_arrays("_polar"),
+    ops.NUCLEAR: _of_arrays("_nuclear"),
+    ops.SPECTRAL: _of_arrays("_spectral"),
+    ops.EIGMAX: _of_arrays("_eigmax"),
+    ops.EIGVECMAX: _of_arrays("_eigvecs"),
+    ops.EIGVECS: _of_arrays("_eigvecs"),
     ops.SUM: _never,
     ops.PROD: _never,
     ops.STATE: _never,
@@ -1498,6 +1531,7 @@ def _sigmoid(x):
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 """,
+    **SPECTRAL,
     "_softmax": """\
 def _softmax(x):
     powers = np.exp(x - np.max(x, axis=-1, keepdims=True))
@@ -1757,7 +1791,8 @@ def _derive(readings: Sequence[_Reading]) -> dict[Name, _Size]:
 
 
 def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, writer: _Writer) -> str:
-    imports = ["import numpy as np", *(["from scipy import special"] if "special" in writer.helpers else [])]
+    modules = [module for module in ("linalg", "special") if module in writer.helpers]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
     helpers = [_HELPERS[h] for h in sorted(writer.helpers) if h in _HELPERS]
     arguments = head.arguments
     parameters = f"*, {', '.join(arguments)}" if arguments else ""

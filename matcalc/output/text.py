@@ -144,6 +144,16 @@ def _unvec(term: Term, page: Page) -> Piece:
     return Piece(("unvec(", signed(page.piece(term.args[0])), ", ", sizes, ")"))
 
 
+def _frechet(term: Term, page: Page) -> Piece:
+    """``dexpm(A, E)``, and ``dexpm(A, E, B)`` where the two sides differ."""
+    args = term.args if term.args[0] is not term.args[2] else term.args[:2]
+    return Piece((term.op.name, "(", joined((page.piece(arg) for arg in args), ", "), ")"))
+
+
+def _eigenvectors(term: Term, page: Page) -> Piece:
+    return Piece(("eigvecs(", signed(page.piece(term.args[0])), ", ", page.size(term.attr), ")"))
+
+
 def _entry(term: Term, page: Page) -> Piece:
     array = term.args[0]
     at = term.attr[:1] if array.is_vector else term.attr
@@ -380,6 +390,9 @@ _ASCII: dict[Op, Rule] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.DEXPM: _frechet,
+    ops.DLOGM: _frechet,
+    ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,

@@ -12,7 +12,7 @@ Every other identity is a named rule.  What is kept here by construction:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -1092,6 +1092,11 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.DIFF: lambda a, _: diff(a[0]),
     ops.INNER: lambda a, _: inner(a[0], a[1]),
 }
+
+
+def extend(constructors: Mapping[Op, Callable[[tuple[Term, ...], Any], Term]]) -> None:
+    """Make the constructors of further operators known."""
+    _REBUILD.update(constructors)
 
 
 def sum_of(terms: Iterable[Term], rows: Dim, cols: Dim) -> Term:
