@@ -6,7 +6,7 @@ does not fit ends the attempt.  The search over kinds is in :mod:`matcalc.langua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
@@ -478,13 +478,27 @@ class Inference(Names):
         if found.reading and at is not found.here:
             if at is found.first:
                 return found.start
+            if not found.own and at is found.here + found.step:
+                return found.shape_at(at, self.sizes)
             written = self._side(found.here)
             hint = f"what reaches further back is a state of several blocks, such as [{name}[k]; {name}[k-1]]"
             raise MatcalcError(f"in the step of {name} only {name}[{written}] may be used, and its start", hint=hint)
-        return found.slot if found.reading else found.shape_at(at, self.sizes)
+        return found.slot if found.reading and found.own else found.shape_at(at, self.sizes)
 
-    def recurrence(self, pair: Pair, frame: Frame) -> Task[Recurring]:
-        """Read the start and the step; the shape of a state is a function of its index."""
+    def recurrences(self, pairs: Sequence[Pair], frame: Frame) -> Task[None]:
+        """Read the starts and the steps of recurrences that use one another, most often of one alone."""
+        members: list[Recurring] = []
+        for pair in pairs:
+            members.append((yield self._start(pair, frame)))
+        for found in members:
+            _together(found, members[0])
+        for found in members:
+            yield self._step(found, members, frame)
+        for found in members:
+            found.reading = False
+
+    def _start(self, pair: Pair, frame: Frame) -> Task[Recurring]:
+        """Read the start; the shape of a state is a function of its index."""
         begun = frame.reading(pair.start)
         first: Dim = yield self.integer(pair.start.slot, begun)
         term = pair.start.term
@@ -501,12 +515,16 @@ class Inference(Names):
         slot = self._moving(pair, start[0], first, index), self._moving(pair, start[1], first, index)
         found = Recurring(pair, index, first, start, slot)
         frame.recurring[pair] = found
+        return found
+
+    def _step(self, found: Recurring, members: Sequence[Recurring], frame: Frame) -> Task[None]:
+        pair, start = found.pair, found.start
         inside = frame.reading(pair.follow)
-        before = [
-            inside.define(pair.name, inside.states, found),
-            inside.define(variable, inside.bound, dim(index)),
-        ]
-        if pair.follow.right not in self.loose and slot != start:
+        before = [inside.define(other.pair.name, inside.states, other) for other in members]
+        before.append(inside.define(pair.form.variable, inside.bound, dim(found.index)))
+        for other in members:
+            other.read_in(found)
+        if pair.follow.right not in self.loose and found.slot != start:
             self.moving.append(pair)
         body: Shape = yield self.resolved(pair.follow.right, inside)
         for undo in reversed(before):
@@ -517,8 +535,6 @@ class Inference(Names):
                 self.equal(dim(hole), ONE, lambda: self._open_loop(found, body, inside))
         if self.moving and self.moving[-1] is pair:
             self.moving.pop()
-        found.reading = False
-        return found
 
     def _moving(self, pair: Pair, side: Dim, first: Dim, index: Index) -> Dim:
         """A side of the start as a side of the state with the index that the step uses: h[0] becomes h[k]."""
@@ -572,8 +588,8 @@ class Inference(Names):
                 shape: Shape = yield self.shape(item.right, frame)
                 undo.append(frame.define(item.name, frame.parameters, Parameter(item.right, frame, shape)))
             else:
-                found: Recurring = yield self.recurrence(item, frame)
-                undo.append(frame.define(item.name, frame.states, found))
+                yield self.recurrences(item, frame)
+                undo += [frame.define(pair.name, frame.states, frame.recurring[pair]) for pair in item]
         result: Shape = yield self.shape(node.parts[0], frame)
         for back in reversed(undo):
             back()
@@ -914,15 +930,21 @@ class _Arguments:
 
     def column(self, at: int, length: Dim, what: str) -> None:
         """Argument ``at`` is a vector of this length."""
+        self._is(at, (length, ONE), f"{what} needs a vector of length {length}")
+
+    def shaped(self, at: int, rows: Dim, cols: Dim, what: str) -> None:
+        """Argument ``at`` has this shape."""
+        self._is(at, (rows, cols), f"{what} needs {self.inference.shown((rows, cols))}")
+
+    def _is(self, at: int, wanted: Shape, needs: str) -> None:
         shape, node = self.shapes[at], self.nodes[at]
 
         def error() -> MatcalcError:
             source, shown = self.frame.source(node), self.inference.shown(shape)
-            return ShapeError(f"{what} needs a vector of length {length}, but {source} is {shown}").locate(
-                self.frame.text, node.start, node.end
-            )
+            message = f"{needs}, but {source} is {shown}"
+            return ShapeError(message).locate(self.frame.text, node.start, node.end)
 
-        self.inference.unify(shape, (length, ONE), error)
+        self.inference.unify(shape, wanted, error)
 
     def fresh(self) -> Dim:
         """A size that is still open."""
@@ -950,8 +972,17 @@ def _exponent_error(inference: Inference, node: Node, shape: Shape, frame: Frame
 
 
 def _incomplete(name: str, halves: Halves) -> MatcalcError:
-    hint = "recurrences that use one another are not available yet"
-    return MatcalcError(f"{name} has a {halves.missing.format(name)}", hint=hint)
+    return MatcalcError(f"{name} has a {halves.missing.format(name)}")
+
+
+def _together(found: Recurring, other: Recurring) -> None:
+    """States that use one another start together and run the same way."""
+    if found.step != other.step or found.first is not other.first:
+        names = f"{other.pair.name} and {found.pair.name}"
+        start = found.pair.start
+        raise MatcalcError(f"{names} use one another: they start at the same index and run the same way").locate(
+            start.text, start.left.start, start.left.end
+        )
 
 
 _Handler = Callable[[Inference, Node, Frame], Task[Shape]]
