@@ -155,8 +155,20 @@ def test_entries() -> None:
     assert read("(A*C)[1,2]") is build.entry(read("A*C"), 1, 2)
     with pytest.raises(MatcalcError, match="two indices"):
         read("A[i]")
-    with pytest.raises(MatcalcError, match="not available"):
-        read("A[1..2,1..2]")
+
+
+def test_submatrices() -> None:
+    assert read("A[1..2,i..j]") is build.submatrix(read("A"), 1, 2, "i", "j")
+    assert read("A[i,1..2]") is build.submatrix(read("A"), "i", "i", 1, 2)
+    assert read("x[2..n-1]") is build.submatrix(read("x"), 2, dim("n") - 1)
+    assert read("x'[2..3]") is read("x[2..3]'")
+    assert read("A[1..m,1..n]") is read("A")
+    with pytest.raises(MatcalcError, match="a block is"):
+        read("A[1..2]")
+    with pytest.raises(MatcalcError, match="not among"):
+        read("A[0..2,1..n]")
+    with pytest.raises(MatcalcError, match="not among"):
+        read("A[3..2,1..n]")
 
 
 def test_powers_of_matrices_and_scalars() -> None:

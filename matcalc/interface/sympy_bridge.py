@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 INDEX_NAMES = "ijklstuv"
 _ELEMENTARY = (  # noqa: SIM905
-    "exp log sign sin cos tan asin acos atan sinh cosh tanh erf digamma"
+    "exp log sign sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc digamma"
 ).split()
 
 
@@ -172,6 +172,14 @@ class _ToSympy:
         entry = s.Dummy("x", real=True)
         return _applied()(s.Lambda(entry, function(entry)), args[0])
 
+    def polygamma(self, term: Term, args: list[Any]) -> Any:
+        """A derivative of digamma."""
+        order = self.dim(term.attr)
+        if term.is_scalar:
+            return self.s.polygamma(order, args[0])
+        entry = self.s.Dummy("x", real=True)
+        return _applied()(self.s.Lambda(entry, self.s.polygamma(order, entry)), args[0])
+
     def total(self, term: Term, args: list[Any]) -> Any:
         """The sum of all entries, 1'*A*1."""
         s, inside = self.s, term.args[0]
@@ -251,6 +259,7 @@ _TO: dict[Op, _To] = {
     ops.MPOW: lambda c, t, a: c.s.MatPow(a[0], c.dim(t.attr)),
     ops.POW: _ToSympy.power,
     ops.FUN: _ToSympy.function,
+    ops.POLYGAMMA: _ToSympy.polygamma,
     ops.TR: lambda c, _, a: c.s.Trace(a[0]),
     ops.DET: lambda c, _, a: c.s.Determinant(a[0]),
     ops.LOGDET: lambda c, _, a: c.s.log(c.s.Abs(c.s.Determinant(a[0]))),
@@ -493,11 +502,11 @@ class _FromSympy:
         return build.fun("step", args[0])
 
     def polygamma(self, obj: Any, args: list[Term]) -> Term:
-        """Its first two are digamma and trigamma."""
-        names = {0: "digamma", 1: "trigamma"}
-        if obj.args[0] not in names:
+        """A derivative of digamma; the order is an integer."""
+        order = build.as_dim(args[0])
+        if order is None:
             raise MatcalcError(f"{obj} has no counterpart here")
-        return build.fun(names[int(obj.args[0])], args[1])
+        return build.polygamma(order, args[1])
 
     def grid(self, obj: Any, args: list[Term]) -> Term:
         """An explicit matrix, or a matrix of blocks."""

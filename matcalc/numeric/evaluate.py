@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import reduce
-from math import inf, pi
+from functools import partial, reduce
+from math import factorial, inf, pi
 from typing import Any, overload
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
 from ..terms.walk import replace as replace_terms
+from . import spectral
 
 Array = npt.NDArray[Any]
 Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
@@ -332,6 +333,24 @@ def commutation_matrix(m: int, n: int) -> Array:
     return matrix
 
 
+def duplication_matrix(n: int) -> Array:
+    """D with D vech(A) = vec(A) for symmetric A of size n."""
+    places = [(i, j) for j in range(n) for i in range(j, n)]
+    matrix = np.zeros((n * n, len(places)))
+    for at, (i, j) in enumerate(places):
+        matrix[j * n + i, at] = matrix[i * n + j, at] = 1.0
+    return matrix
+
+
+def elimination_matrix(n: int) -> Array:
+    """L with L vec(A) = vech(A) for A of size n."""
+    places = [(i, j) for j in range(n) for i in range(j, n)]
+    matrix = np.zeros((len(places), n * n))
+    for at, (i, j) in enumerate(places):
+        matrix[at, j * n + i] = 1.0
+    return matrix
+
+
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -418,12 +437,21 @@ def _lgamma(x: Array) -> Array:
     return np.asarray(result + special.loggamma(moved))
 
 
-def _trigamma(x: Array) -> Array:
+def _polygamma_of(order: int, x: Array) -> Array:
+    """The derivative of this order of digamma; of complex x by recurrence and the asymptotic series."""
     from scipy import special
 
-    if np.iscomplexobj(x):
-        raise MatcalcError("trigamma has no complex value here")
-    return np.asarray(special.polygamma(1, x))
+    if order == 0 or not np.iscomplexobj(x):
+        return np.asarray(special.digamma(x) if order == 0 else special.polygamma(order, x))
+    moved, result = x.copy(), np.zeros_like(x)
+    sign = -((-1) ** order)
+    for _ in range(int(max(0.0, 20.0 - moved.real.min()))):
+        result = result + sign * factorial(order) / moved ** (order + 1)
+        moved = moved + 1
+    series = factorial(order - 1) / moved**order + factorial(order) / (2 * moved ** (order + 1))
+    for j, bernoulli in enumerate(special.bernoulli(20)[2::2], 1):
+        series = series + bernoulli * factorial(2 * j + order - 1) / factorial(2 * j) / moved ** (2 * j + order)
+    return np.asarray(result + sign * series)
 
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -443,18 +471,19 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "sinh": np.sinh,
     "cosh": np.cosh,
     "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": _within(np.arccosh, lambda x: x >= 1),
+    "atanh": _within(np.arctanh, lambda x: abs(x) <= 1),
     "sigmoid": _sigmoid,
     "relu": lambda x: x * _step(x),
     "softplus": _softplus,
     "erf": _special("erf"),
+    "erfc": _special("erfc"),
     "lgamma": _lgamma,
     "digamma": _special("digamma"),
-    "trigamma": _trigamma,
+    "trigamma": partial(_polygamma_of, 1),
 }
 """Functions applied entry by entry; real arguments outside the domain give nan."""
-
-REAL_ONLY = frozenset({"trigamma"})
-"""Functions that have no complex value here: their derivatives are found by differences."""
 
 
 def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
@@ -467,6 +496,32 @@ def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
     if name not in FUNCTIONS:
         raise UnknownName(f"there is no function {name} to evaluate")
     return FUNCTIONS[name](args[0])
+
+
+def _polygamma(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    order = machine.size(term.attr)
+    if order < 0:
+        raise ShapeError(f"polygamma has no order {order}")
+    return _polygamma_of(order, args[0])
+
+
+# ---------------------------------------------------------------- functions of vectors, and of the rows of a matrix
+
+
+def _softmax(x: Array, axis: int) -> Array:
+    powers = np.exp(x - x.real.max(axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+
+def _logsumexp(x: Array, axis: int) -> Array:
+    top = x.real.max(axis, keepdims=True)
+    return np.asarray(top + np.log(np.exp(x - top).sum(axis, keepdims=True)))
+
+
+def _khatrirao(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    a, b = args
+    columns = [np.kron(a[:, j], b[:, j]) for j in range(a.shape[1])]
+    return np.stack(columns, axis=1)
 
 
 # ---------------------------------------------------------------- functions of matrices
@@ -487,10 +542,35 @@ def _entry(machine: _Machine, term: Term, args: list[Array]) -> Array:
     return args[0][i - 1 : i, j - 1 : j]
 
 
+def _vech(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    a = args[0]
+    return np.concatenate([a[j:, j : j + 1] for j in range(len(a))])
+
+
+def _slice(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    i, j, k, last = (machine.size(d) for d in term.attr)
+    m, n = args[0].shape
+    if not (1 <= i <= j <= m and 1 <= k <= last <= n):
+        raise ShapeError(f"there is no block of the rows {i} to {j} and columns {k} to {last} in a {m}×{n} matrix")
+    return args[0][i - 1 : j, k - 1 : last]
+
+
 def _block(_machine: _Machine, term: Term, args: list[Array]) -> Array:
     width = term.attr.cols
     rows = [np.concatenate(args[i : i + width], axis=1) for i in range(0, len(args), width)]
     return np.concatenate(rows, axis=0)
+
+
+def _joint(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    return np.concatenate([a.reshape(-1, 1, order="F") for a in args])
+
+
+def _part(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    which, *shapes = term.attr
+    sizes = [machine.size(d) for d in shapes]
+    counts = [m * n for m, n in zip(sizes[::2], sizes[1::2], strict=True)]
+    begin = sum(counts[:which])
+    return args[0][begin : begin + counts[which]].reshape(sizes[2 * which : 2 * which + 2], order="F")
 
 
 # ---------------------------------------------------------------- binders and differentials
@@ -569,6 +649,8 @@ _VALUE: dict[Op, Evaluator] = {
     ops.ONES: lambda m, t, _a: np.ones(m.shape(t)),
     ops.BASIS: _basis,
     ops.COMMUTATION: lambda m, t, _a: commutation_matrix(*(m.size(d) for d in t.attr)),
+    ops.DUPLICATION: lambda m, t, _a: duplication_matrix(m.size(t.attr[0])),
+    ops.ELIMINATION: lambda m, t, _a: elimination_matrix(m.size(t.attr[0])),
     ops.IND: _indicator,
     ops.ADD: lambda _m, _t, a: reduce(np.add, a),
     ops.TIMES: lambda _m, _t, a: reduce(np.multiply, a),
@@ -576,22 +658,47 @@ _VALUE: dict[Op, Evaluator] = {
     ops.MUL: lambda _m, _t, a: reduce(np.matmul, a),
     ops.HAD: lambda _m, _t, a: reduce(np.multiply, a),
     ops.KRON: lambda _m, _t, a: reduce(np.kron, a),
+    ops.KHATRIRAO: _khatrirao,
     ops.TRANSPOSE: lambda _m, _t, a: a[0].T,
     ops.INV: _inverse,
     ops.MPOW: _matrix_power,
     ops.POW: _power,
     ops.FUN: _function,
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAX: lambda _m, _t, a: _softmax(a[0], 0),
+    ops.SOFTMAXROWS: lambda _m, _t, a: _softmax(a[0], 1),
+    ops.LOGSUMEXP: lambda _m, _t, a: _logsumexp(a[0], 0),
+    ops.LOGSUMEXPROWS: lambda _m, _t, a: _logsumexp(a[0], 1),
     ops.TR: lambda _m, _t, a: _scalar(np.trace(a[0])),
     ops.DET: lambda _m, _t, a: _scalar(np.linalg.det(a[0])),
     ops.LOGDET: _logdet,
     ops.VEC: lambda _m, _t, a: a[0].reshape(-1, 1, order="F"),
     ops.UNVEC: lambda m, t, a: a[0].reshape(m.shape(t), order="F"),
+    ops.VECH: _vech,
+    ops.TRIL: lambda _m, _t, a: np.tril(a[0]),
+    ops.TRIU: lambda _m, _t, a: np.triu(a[0]),
     ops.DIAG: lambda _m, _t, a: np.diag(a[0][:, 0]),
     ops.DIAGONAL: lambda _m, _t, a: np.diag(a[0]).reshape(-1, 1),
     ops.TOTAL: lambda _m, _t, a: _scalar(a[0].sum()),
     ops.NORM: lambda _m, _t, a: _scalar(np.sqrt((a[0] * a[0]).sum())),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
+    ops.EXPM: lambda _m, _t, a: spectral.expm(a[0]),
+    ops.LOGM: lambda _m, _t, a: spectral.logm(a[0]),
+    ops.SQRTM: lambda _m, _t, a: spectral.sqrtm(a[0]),
+    ops.DEXPM: lambda _m, _t, a: spectral.dexpm(*a),
+    ops.DLOGM: lambda _m, _t, a: spectral.dlogm(*a),
+    ops.SYLVESTER: lambda _m, _t, a: spectral.sylvester(*a),
+    ops.PINV: lambda _m, _t, a: spectral.pinv(a[0]),
+    ops.POLAR: lambda _m, _t, a: spectral.polar(a[0]),
+    ops.NUCLEAR: lambda _m, _t, a: spectral.nuclear(a[0]),
+    ops.SPECTRAL: lambda _m, _t, a: spectral.spectral(a[0]),
+    ops.EIGMAX: lambda _m, _t, a: spectral.eigmax(a[0]),
+    ops.EIGVECMAX: lambda _m, _t, a: spectral.eigvecs(a[0], 1),
+    ops.EIGVECS: lambda m, t, a: spectral.eigvecs(a[0], m.size(t.attr)),
     ops.SUM: _sum,
     ops.PROD: _product,
     ops.STATE: _state,

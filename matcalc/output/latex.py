@@ -96,6 +96,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece((r"\left(", joined(map(page.piece, term.args), ", "), r"\right)"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _state_text(name: str, at: str) -> str:
     """``y_{k}``; an index joins a subscript that the name has already."""
     at = re.sub(r"\^(\d+)", r"^{\1}", at)
@@ -139,6 +147,10 @@ def _commutation(term: Term, page: Page) -> Piece:
     return Piece((f"K_{{{_sizes(term.attr, page)}}}",))
 
 
+def _of_size(letter: str) -> Rule:
+    return lambda term, page: Piece((f"{letter}_{{{_sizes(term.attr, page)}}}",))
+
+
 _RELATIONS = {"=": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
 
 
@@ -172,6 +184,8 @@ def _between(left: str, right: str) -> Rule:
 
 
 _COMMANDS = {name: "\\" + name for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")}
+_COMMANDS |= {name: rf"\operatorname{{ar{name[1:]}}}" for name in ("asinh", "acosh", "atanh")}
+_COMMANDS |= {"lgamma": r"\log\Gamma", "digamma": r"\psi", "trigamma": r"\psi'"}
 _COMMANDS |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"}
 _ABSOLUTE = _between(r"\left\lvert ", r" \right\rvert")
 
@@ -181,7 +195,7 @@ def _function(term: Term, page: Page) -> Piece:
     if isinstance(name, Unknown):
         primes = "'" * name.order if name.order <= 3 else f"^{{({name.order})}}"
         return _applied(latex_name(name.name) + primes, term, page)
-    if name == "abs":
+    if name == "abs" and term.is_scalar:  # of a matrix the bars would be its determinant
         return _ABSOLUTE(term, page)
     return _applied(_COMMANDS.get(name) or rf"\operatorname{{{name}}}", term, page)
 
@@ -190,12 +204,46 @@ def _unvec(term: Term, page: Page) -> Piece:
     return _applied(rf"\operatorname{{unvec}}_{{{_sizes(term.attr, page)}}}", term, page)
 
 
+def _frechet(term: Term, page: Page) -> Piece:
+    args = term.args if term.args[0] is not term.args[2] else term.args[:2]
+    inside = joined((page.piece(arg) for arg in args), ", ")
+    return Piece((rf"\operatorname{{{term.op.name}}}", BRACKETS[0], inside, BRACKETS[1]))
+
+
+def _eigenvectors(term: Term, page: Page) -> Piece:
+    return _applied(rf"\operatorname{{eigvecs}}_{{{_size(term.attr, page)}}}", term, page)
+
+
+def _exponential(term: Term, page: Page) -> Piece:
+    return Piece((r"\mathrm{e}^{", signed(page.piece(term.args[0])), "}"), POSTFIX)
+
+
+def _raised_to(power: str) -> Rule:
+    return lambda term, page: _superscript(term.args[0], power, page)
+
+
 def _entry(term: Term, page: Page) -> Piece:
     array = term.args[0]
     at = term.attr[:1] if array.is_vector else term.attr
     plain = array.op is ops.SYM and array.attr.role != "state" and not _split_name(array.attr.name)[1]
     base = page.piece(array) if plain else Piece((BRACKETS[0], signed(page.piece(array)), BRACKETS[1]))
     return Piece((base, f"_{{{_sizes(at, page)}}}"))
+
+
+def _slice(term: Term, page: Page) -> Piece:
+    array = term.args[0]
+    spans = [term.attr[:2], term.attr[2:]]
+    if array.is_vector or array.rows is ONE:
+        spans = [spans[0 if array.is_vector else 1]]
+    shown = (_size(a, page) if a is b else f"{_size(a, page)}:{_size(b, page)}" for a, b in spans)
+    base = page.piece(array)
+    if array.op is not ops.SYM:
+        base = _bracketed(base)
+    return Piece((base, f"_{{{','.join(shown)}}}"))
+
+
+def _polygamma(term: Term, page: Page) -> Piece:
+    return _applied(rf"\psi^{{({_size(term.attr, page)})}}", term, page)
 
 
 def _block(term: Term, page: Page) -> Piece:
@@ -370,10 +418,14 @@ def _transpose(term: Term, page: Page) -> Piece:
     base = term.args[0]
     if base.op is ops.INV:
         return _superscript(base.args[0], r"-\top", page)
+    if base.op is ops.PINV:
+        return _superscript(base.args[0], r"{+}{\top}", page)
     return _superscript(base, r"\top", page)
 
 
 def _inverse(term: Term, page: Page) -> Piece:
+    if term.args[0].op is ops.SQRTM:
+        return _superscript(term.args[0].args[0], "-1/2", page)
     return _superscript(term.args[0], "-1", page)
 
 
@@ -390,6 +442,8 @@ _LATEX: dict[Op, Rule] = {
     ops.ONES: _filled("1"),
     ops.BASIS: _basis,
     ops.COMMUTATION: _commutation,
+    ops.DUPLICATION: _of_size("D"),
+    ops.ELIMINATION: _of_size("L"),
     ops.IND: _indicator,
     ops.ADD: _sum,
     ops.TIMES: _product,
@@ -397,6 +451,7 @@ _LATEX: dict[Op, Rule] = {
     ops.MUL: _matrix_product,
     ops.HAD: _product,
     ops.KRON: _joined_by(r" \otimes "),
+    ops.KHATRIRAO: _joined_by(r" \ast "),
     ops.TRANSPOSE: _transpose,
     ops.INV: _inverse,
     ops.MPOW: _matrix_power,
@@ -404,15 +459,31 @@ _LATEX: dict[Op, Rule] = {
     ops.FUN: _function,
     ops.DET: _calls(r"\det"),
     ops.LOGDET: _calls(r"\log\det"),
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAXROWS: _calls(r"\operatorname{softmax}"),
+    ops.LOGSUMEXPROWS: _calls(r"\operatorname{logsumexp}"),
     ops.UNVEC: _unvec,
     ops.DIAGONAL: _calls(r"\operatorname{diag}"),
     ops.TOTAL: _calls(r"\operatorname{sum}"),
     ops.NORM: _between(r"\left\lVert ", r" \right\rVert"),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.EXPM: _exponential,
+    ops.SQRTM: _raised_to("1/2"),
+    ops.PINV: _raised_to("+"),
+    ops.DEXPM: _frechet,
+    ops.DLOGM: _frechet,
+    ops.NUCLEAR: _between(r"\left\lVert ", r" \right\rVert_{*}"),
+    ops.SPECTRAL: _between(r"\left\lVert ", r" \right\rVert_{2}"),
+    ops.EIGMAX: _calls(r"\lambda_{\max}"),
+    ops.EIGVECMAX: _calls(r"v_{\max}"),
+    ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder(r"\sum"),
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

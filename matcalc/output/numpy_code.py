@@ -48,6 +48,7 @@ from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term, make
 from ..terms.walk import attr_dims, contains, postorder, replace, substitute_indices
+from .spectral_source import SPECTRAL, SPECTRAL_PARTS
 
 FORMS = ("array", "matrix2d")
 ENDLESS = UNBOUNDED.atom
@@ -102,7 +103,7 @@ def _refuse(graph: _Graph) -> None:
 
 # ---------------------------------------------------------------- names
 
-_RESERVED = frozenset({"np", "special", "range", "float", "len", "enumerate", "next"})
+_RESERVED = frozenset({"np", "linalg", "special", "range", "float", "len", "enumerate", "next"})
 Source = Symbol | Family
 
 
@@ -908,6 +909,10 @@ class _Writer:
             stack.pop()
             if term.op is ops.STATE:
                 made[term] = member(self._family(_track(term)), term.attr.at)
+            elif term.op is ops.PART and made[term.args[0]].op is ops.MEMBER:
+                whole: Member = made[term.args[0]].attr
+                one = Family(f"{whole.family.name}{term.attr[0] + 1}", whole.family.index, term.rows, term.cols)
+                made[term] = member(one, whole.at)
             elif term not in made:
                 args = tuple(made[arg] for arg in term.args)
                 made[term] = term if args == term.args else with_args(term, args)
@@ -918,16 +923,22 @@ class _Writer:
         return Family(self.stems.get(track, "s"), loop.index, loop.slot.rows, loop.slot.cols)
 
     def _equations(self, node: _Node) -> str:
-        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``."""
+        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``.
+
+        Of coupled states ``y``, which are a tuple in the code, the first is called ``y1`` here.
+        """
         start, body = node.term.args
         loop: Loop = node.term.attr
         stem, variable = self.stems[node.term], node.inner.variable
         first = format_dim(loop.first, self._variables(loop.first, node.home)).replace(" ", "")
-        texts = [
-            _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
-            for term, scope in ((start, node.home), (body, node.inner))
-        ]
-        return f"{stem}[{first}] = {texts[0]}; {stem}[{variable}{'+' if loop.step > 0 else '-'}1] = {texts[1]}"
+        following = f"{variable}{'+' if loop.step > 0 else '-'}1"
+        coupled = start.op is ops.JOINT and body.op is ops.JOINT
+        told: list[str] = []
+        for at, whole, scope in ((first, start, node.home), (following, body, node.inner)):
+            for number, term in enumerate(whole.args if coupled else (whole,), 1):
+                text = _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
+                told.append(f"{stem}{number if coupled else ''}[{at}] = {text}")
+        return "; ".join(told)
 
     def _variables(self, d: Dim, scope: _Scope) -> dict[Atom, str]:
         return {index: scope.binding(frozenset((index,))).variable for index in d.indices}
@@ -1265,6 +1276,15 @@ def _block(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     return _call("np.array", f"[{rows}]", "dtype=float") if {*kinds} == {SCALAR} else _call("np.block", f"[{rows}]")
 
 
+def _joint(_w: _Writer, _node: _Node, args: list[_Code]) -> _Code:
+    """Coupled states are a tuple."""
+    return _Code(f"({', '.join(c.text for c in args)})")
+
+
+def _part(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _Code(f"{args[0].at(ATOM)}[{node.term.attr[0]}]")
+
+
 def _entry(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     i, j = (w.place(at, ONE, node.inner) for at in node.term.attr)
     places = {COLUMN: i, ROW: j}.get(_kind(node.term.args[0]), f"{i}, {j}")
@@ -1310,10 +1330,14 @@ _FUNCTIONS = {
     "sinh": "np.sinh({})",
     "cosh": "np.cosh({})",
     "tanh": "np.tanh({})",
+    "asinh": "np.arcsinh({})",
+    "acosh": "np.arccosh({})",
+    "atanh": "np.arctanh({})",
     "sigmoid": "_sigmoid({})",
     "relu": "np.maximum({}, 0.0)",
     "softplus": "np.logaddexp(0.0, {})",
     "erf": "special.erf({})",
+    "erfc": "special.erfc({})",
     "lgamma": "special.gammaln({})",
     "digamma": "special.digamma({})",
     "trigamma": "special.polygamma(1, {})",
@@ -1338,12 +1362,60 @@ def _calling(function: str, behind: str = "") -> Emit:
     return lambda _w, _node, args: _Code(f"{function}({args[0].text}){behind}")
 
 
+def _of_arrays(function: str) -> Emit:
+    """A helper or a function of modules that takes 2-D arrays and gives one, or a number."""
+
+    def emit(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        for name in SPECTRAL_PARTS.get(function, ()):
+            w.helper(name)
+        texts = [_as_2d(code, _kind(term)) for code, term in zip(args, node.term.args, strict=True)]
+        if isinstance(node.term.attr, Dim):
+            texts.append(w.dim(node.term.attr, node.inner).text)
+        kind = _kind(node.term)
+        return _converted(_call(function, *texts), kind if node.term.op in _NUMBERS else MATRIX, kind)
+
+    return emit
+
+
+_NUMBERS = frozenset({ops.NUCLEAR, ops.SPECTRAL, ops.EIGMAX})
+"""Functions of matrices whose value is a number."""
+
+
 def _filled(function: str) -> Emit:
     return lambda w, node, _args: _Code(w.filled(function, node.term, node.inner))
 
 
 def _helped(function: str) -> Emit:
     return lambda w, node, _args: _call(w.helper(function), *(w.dim(d, node.inner).text for d in node.term.attr))
+
+
+def _by_helper(function: str) -> Emit:
+    return lambda w, _node, args: _call(w.helper(function), *(a.text for a in args))
+
+
+def _triangle(function: str) -> Emit:
+    def emit(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        kind = _kind(node.term)
+        return _converted(_call(function, _as_2d(args[0], kind)), MATRIX, kind)
+
+    return emit
+
+
+def _polygamma(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    w.helper("special")
+    return _call("special.polygamma", w.dim(node.term.attr, node.inner).text, args[0].text)
+
+
+def _khatrirao(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _call(w.helper("_khatrirao"), *(_as_2d(a, _kind(t)) for t, a in zip(node.term.args, args, strict=True)))
+
+
+def _slice(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    i, j, k, last = node.term.attr
+    spans = [f"{w.place(a, ONE, node.inner)}:{w.dim(b, node.inner).text}" for a, b in ((i, j), (k, last))]
+    kind = _kind(node.term.args[0])
+    places = {COLUMN: spans[0], ROW: spans[1]}.get(kind, ", ".join(spans))
+    return _converted(_Code(f"{args[0].at(ATOM)}[{places}]"), kind, _kind(node.term))
 
 
 def _never(_w: _Writer, node: _Node, _args: list[_Code]) -> _Code:
@@ -1361,6 +1433,8 @@ _CODE: dict[Op, Emit] = {
     ops.ONES: _filled("ones"),
     ops.BASIS: _helped("_basis"),
     ops.COMMUTATION: _helped("_commutation"),
+    ops.DUPLICATION: _helped("_duplication"),
+    ops.ELIMINATION: _helped("_elimination"),
     ops.IND: lambda w, node, _a: _call("float", w.relation(node.term, node.inner)),
     ops.ADD: lambda _w, _n, args: _sum(args),
     ops.TIMES: lambda _w, _n, args: _product(args),
@@ -1368,23 +1442,48 @@ _CODE: dict[Op, Emit] = {
     ops.MUL: _matmul,
     ops.HAD: lambda _w, _n, args: _product(args),
     ops.KRON: _kron,
+    ops.KHATRIRAO: _khatrirao,
     ops.TRANSPOSE: _only_matrix(".T"),
     ops.INV: _calling("np.linalg.inv"),
     ops.MPOW: lambda w, node, a: _call("np.linalg.matrix_power", a[0].text, w.dim(node.term.attr, node.inner).text),
     ops.POW: _power,
     ops.FUN: _function,
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAX: _by_helper("_softmax"),
+    ops.SOFTMAXROWS: _by_helper("_softmax"),
+    ops.LOGSUMEXP: _by_helper("_logsumexp"),
+    ops.LOGSUMEXPROWS: _by_helper("_logsumexp"),
     ops.TR: _calling("np.trace"),
     ops.DET: _calling("np.linalg.det"),
     ops.LOGDET: _calling("np.linalg.slogdet", "[1]"),
     ops.VEC: _only_matrix('.ravel(order="F")'),
     ops.UNVEC: _unvec,
+    ops.VECH: _by_helper("_vech"),
+    ops.TRIL: _triangle("np.tril"),
+    ops.TRIU: _triangle("np.triu"),
     ops.DIAG: _calling("np.diag"),
     ops.DIAGONAL: _calling("np.diag"),
     ops.TOTAL: _calling("np.sum"),
     ops.NORM: _calling("np.linalg.norm"),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
     ops.INNER: _inner,
+    ops.EXPM: _of_arrays("linalg.expm"),
+    ops.LOGM: _of_arrays("_logm"),
+    ops.SQRTM: _of_arrays("_sqrtm"),
+    ops.DEXPM: _of_arrays("_dexpm"),
+    ops.DLOGM: _of_arrays("_dlogm"),
+    ops.SYLVESTER: _of_arrays("linalg.solve_sylvester"),
+    ops.PINV: _of_arrays("_pinv"),
+    ops.POLAR: _of_arrays("_polar"),
+    ops.NUCLEAR: _of_arrays("_nuclear"),
+    ops.SPECTRAL: _of_arrays("_spectral"),
+    ops.EIGMAX: _of_arrays("_eigmax"),
+    ops.EIGVECMAX: _of_arrays("_eigvecs"),
+    ops.EIGVECS: _of_arrays("_eigvecs"),
     ops.SUM: _never,
     ops.PROD: _never,
     ops.STATE: _never,
@@ -1406,10 +1505,41 @@ def _check(name, array, shape):
 def _commutation(m, n):
     return np.eye(m * n).reshape(n, m, m * n).transpose(1, 0, 2).reshape(m * n, m * n)
 """,
+    "_duplication": """\
+def _duplication(n):
+    i, j = np.triu_indices(n)
+    d = np.zeros((n * n, len(i)))
+    d[i * n + j, range(len(i))] = d[j * n + i, range(len(i))] = 1.0
+    return d
+""",
+    "_elimination": """\
+def _elimination(n):
+    i, j = np.triu_indices(n)
+    return np.eye(n * n)[i * n + j]
+""",
+    "_khatrirao": """\
+def _khatrirao(a, b):
+    return (a[:, None] * b[None]).reshape(-1, a.shape[1])
+""",
+    "_logsumexp": """\
+def _logsumexp(x):
+    top = np.max(x, axis=-1, keepdims=True)
+    return (top + np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)))[..., 0]
+""",
     "_sigmoid": """\
 def _sigmoid(x):
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
+""",
+    **SPECTRAL,
+    "_softmax": """\
+def _softmax(x):
+    powers = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return powers / np.sum(powers, axis=-1, keepdims=True)
+""",
+    "_vech": """\
+def _vech(a):
+    return a.T[np.triu_indices(len(a))]
 """,
 }
 
@@ -1661,7 +1791,8 @@ def _derive(readings: Sequence[_Reading]) -> dict[Name, _Size]:
 
 
 def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, writer: _Writer) -> str:
-    imports = ["import numpy as np", *(["from scipy import special"] if "special" in writer.helpers else [])]
+    modules = [module for module in ("linalg", "special") if module in writer.helpers]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
     helpers = [_HELPERS[h] for h in sorted(writer.helpers) if h in _HELPERS]
     arguments = head.arguments
     parameters = f"*, {', '.join(arguments)}" if arguments else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..terms import ops
+from ..terms.dims import ONE
 from ..terms.ops import Op
 from ..terms.symbols import Unknown
 from ..terms.term import Number, Term
@@ -87,6 +88,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece(("(", joined(map(page.piece, term.args), ", "), ")"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _constant(term: Term, page: Page) -> Piece:
     return Piece((page.spell(term.attr),))
 
@@ -135,10 +144,33 @@ def _unvec(term: Term, page: Page) -> Piece:
     return Piece(("unvec(", signed(page.piece(term.args[0])), ", ", sizes, ")"))
 
 
+def _frechet(term: Term, page: Page) -> Piece:
+    """``dexpm(A, E)``, and ``dexpm(A, E, B)`` where the two sides differ."""
+    args = term.args if term.args[0] is not term.args[2] else term.args[:2]
+    return Piece((term.op.name, "(", joined((page.piece(arg) for arg in args), ", "), ")"))
+
+
+def _eigenvectors(term: Term, page: Page) -> Piece:
+    return Piece(("eigvecs(", signed(page.piece(term.args[0])), ", ", page.size(term.attr), ")"))
+
+
 def _entry(term: Term, page: Page) -> Piece:
     array = term.args[0]
     at = term.attr[:1] if array.is_vector else term.attr
     return Piece((wrapped(page.piece(array), ATOM), "[", ",".join(page.size(i) for i in at), "]"))
+
+
+def _slice(term: Term, page: Page) -> Piece:
+    array = term.args[0]
+    spans = [term.attr[:2], term.attr[2:]]
+    if array.is_vector or array.rows is ONE:
+        spans = [spans[0 if array.is_vector else 1]]
+    shown = (page.size(a) if a is b else f"{page.size(a)}..{page.size(b)}" for a, b in spans)
+    return Piece((wrapped(page.piece(array), ATOM), "[", ",".join(shown), "]"))
+
+
+def _polygamma(term: Term, page: Page) -> Piece:
+    return Piece(("polygamma(", page.size(term.attr), ", ", signed(page.piece(term.args[0])), ")"))
 
 
 def _block(term: Term, page: Page) -> Piece:
@@ -336,6 +368,8 @@ _ASCII: dict[Op, Rule] = {
     ops.ONES: _ones,
     ops.BASIS: _sized,
     ops.COMMUTATION: _sized,
+    ops.DUPLICATION: _sized,
+    ops.ELIMINATION: _sized,
     ops.IND: _indicator,
     ops.ADD: _sum,
     ops.TIMES: _product,
@@ -347,14 +381,23 @@ _ASCII: dict[Op, Rule] = {
     ops.MPOW: _matrix_power,
     ops.POW: _pow,
     ops.FUN: _function,
+    ops.POLYGAMMA: _polygamma,
+    ops.SOFTMAXROWS: _calls("softmax"),
+    ops.LOGSUMEXPROWS: _calls("logsumexp"),
     ops.UNVEC: _unvec,
     ops.DIAGONAL: _calls("diag"),
     ops.TOTAL: _calls("sum"),
     ops.ENTRY: _entry,
+    ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.DEXPM: _frechet,
+    ops.DLOGM: _frechet,
+    ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
 }
 

@@ -17,7 +17,7 @@ from ..terms.ops import Op
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .facts import Facts
-from .match import FLAT, instantiate, is_variable, match_root
+from .match import FLAT, instantiate, is_negated, is_variable, match_root
 from .rule import Has, Rule
 
 MAX_MEMO = 400_000
@@ -63,14 +63,18 @@ class RuleIndex:
         return [rule for rule, needed in rows if needed <= present]
 
 
+_ANY_OP = (ops.MEMBER, ops.INT, ops.ONES)
+"""Patterns that also match terms of other operators."""
+
+
 def _signs_of_pattern(pattern: Term) -> list[object]:
     """What an operand must show to match: its operator, and that of its only argument."""
-    if is_variable(pattern) or pattern.op in (ops.MEMBER, ops.INT):
+    if is_variable(pattern) or pattern.op in _ANY_OP or is_negated(pattern):
         return []
     signs: list[object] = [pattern.op]
     if len(pattern.args) == 1 and not pattern.op.binder:
         inside = pattern.args[0]
-        if not is_variable(inside) and inside.op not in (ops.MEMBER, ops.INT):
+        if not (is_variable(inside) or inside.op in _ANY_OP or is_negated(inside)):
             signs.append((pattern.op, inside.op))
     return signs
 

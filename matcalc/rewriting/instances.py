@@ -75,6 +75,8 @@ def _note(term: Term, found: Pattern) -> None:
     elif term.op in (ops.ENTRY, ops.BASIS):
         _names(term.attr[: 2 if term.op is ops.ENTRY else 1], found.places)
         _names(term.attr[1:] if term.op is ops.BASIS else (), found.shapes)
+    elif term.op in (ops.SLICE, ops.POLYGAMMA):
+        _names(attr_dims(term.attr), found.places)
     elif term.op in (ops.MPOW, ops.INT):
         _names(attr_dims(term.attr), found.numbers)
     else:
@@ -116,7 +118,12 @@ def variable_name(term: Term) -> str | None:
     return str(term.attr.family.name) if term.op is ops.MEMBER else None
 
 
-DRAWN = {"fullrank": frozenset({"tall"}), "fullrow": frozenset({"wide"}), "nonzero": frozenset[str]()}
+DRAWN = {
+    "fullrank": frozenset({"tall"}),
+    "fullrow": frozenset({"wide"}),
+    "nonzero": frozenset[str](),
+    "fixedrank": frozenset[str](),
+}
 """How variables are drawn for a fact that the sampler has no draw for: full rank is what a random matrix has."""
 
 

@@ -17,7 +17,7 @@ from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, substitute
 from ..terms.ops import Op
 from ..terms.symbols import Family, Grid, Member, Range, Symbol, Unknown
-from ..terms.term import HAS_DIFF, Term
+from ..terms.term import HAS_DIFF, Term, make
 from ..terms.walk import open_binder, substitute_indices
 
 Bindings = dict[Any, Any]
@@ -145,6 +145,11 @@ def match(pattern: Term, subject: Term, b: Bindings, linear: bool = False) -> It
             if matched is not None:
                 yield matched
         return
+    if op is ops.ONES and subject is build.ONE_NUM:
+        subject = _ONE_BY_ONE
+    elif is_negated(pattern):
+        yield from _match_negated(pattern.args[1], subject, b, linear)
+        return
     if op is not subject.op:
         return
     if op.binder:
@@ -169,6 +174,22 @@ def match(pattern: Term, subject: Term, b: Bindings, linear: bool = False) -> It
         yield matched
     elif len(pattern.args) == len(subject.args):
         yield from _match_all(pattern.args, subject.args, matched, linear)
+
+
+_ONE_BY_ONE = make(ops.ONES, (), (ONE, ONE), ONE, ONE)
+"""The number 1 as what a pattern of ones is matched against."""
+
+
+def is_negated(pattern: Term) -> bool:
+    """True for the pattern ``-A`` with a variable A, which also takes a number: ``-2*x`` with A = ``2*x``."""
+    if pattern.op is not ops.SCALE and pattern.op is not ops.TIMES:
+        return False
+    return len(pattern.args) == 2 and pattern.args[0] is build.MINUS_ONE_NUM and is_variable(pattern.args[1])
+
+
+def _match_negated(variable: Term, subject: Term, b: Bindings, linear: bool) -> Iterator[Bindings]:
+    if variable.attr in b or build.coefficient(subject)[0] < 0:
+        yield from match(variable, build.neg(subject), b, linear)
 
 
 def _match_all(patterns: tuple[Term, ...], subjects: tuple[Term, ...], b: Bindings, linear: bool) -> Iterator[Bindings]:

@@ -12,7 +12,7 @@ Every other identity is a named rule.  What is kept here by construction:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -151,6 +151,23 @@ def commutation(m: DimLike, n: DimLike) -> Term:
     return make(ops.COMMUTATION, (), (a, b), a * b, a * b)
 
 
+def duplication(n: DimLike) -> Term:
+    """D with D vech(A) = vec(A) for symmetric A of size n."""
+    d = dim(n)
+    return ONE_NUM if d is ONE else make(ops.DUPLICATION, (), (d,), d * d, half_size(d))
+
+
+def elimination(n: DimLike) -> Term:
+    """L with L vec(A) = vech(A) for A of size n."""
+    d = dim(n)
+    return ONE_NUM if d is ONE else make(ops.ELIMINATION, (), (d,), half_size(d), d * d)
+
+
+def half_size(n: Dim) -> Dim:
+    """The number of entries of a lower triangle, n(n+1)/2."""
+    return n * (n + 1) * dim(Fraction(1, 2))
+
+
 def indicator(relation: str, left: DimLike, right: DimLike) -> Term:
     """1 where the relation (``=``, ``<=``, ``>=``, ``!=``, ``<``, ``>``) between integers holds, else 0."""
     a, b = dim(left), dim(right)
@@ -203,6 +220,8 @@ def scaled(number: Number, term: Term) -> Term:
 def add(*terms: Term) -> Term:
     """The sum, flat, like terms collected.  Raises :class:`ShapeError` when shapes differ."""
     first = terms[0]
+    if first.op is ops.JOINT and len(terms) > 1 and all(term.op is ops.JOINT for term in terms):
+        return joint(*(add(*places) for places in zip(*(term.args for term in terms), strict=True)))
     rows, cols = first.rows, first.cols
     for term in terms:
         if term.rows is not rows or term.cols is not cols:
@@ -355,6 +374,8 @@ def scale(scalar: Term, term: Term) -> Term:
 
 def smul(scalar: Term, term: Term) -> Term:
     """A scalar times a scalar or an array."""
+    if term.op is ops.JOINT:
+        return joint(*(smul(scalar, place) for place in term.args))
     return times(scalar, term) if term.is_scalar else scale(scalar, term)
 
 
@@ -551,6 +572,26 @@ def kron(*factors: Term) -> Term:
     return smul(times(*scalars), body) if scalars else body
 
 
+def khatrirao(a: Term, b: Term) -> Term:
+    """The Khatri-Rao product: column j is the Kronecker product of the columns j; scalar factors scale."""
+    if a.cols is not b.cols:
+        raise _mismatch("Khatri-Rao product, which needs equal columns", a, b)
+    if a.cols is ONE:
+        return kron(a, b)
+    rows = a.rows * b.rows
+    scalars = []
+    if a.op is ops.SCALE:
+        scalars.append(a.args[0])
+        a = a.args[1]
+    if b.op is ops.SCALE:
+        scalars.append(b.args[0])
+        b = b.args[1]
+    if a.op is ops.ZEROS or b.op is ops.ZEROS:
+        return zeros(rows, a.cols)
+    body = make(ops.KHATRIRAO, (a, b), None, rows, a.cols)
+    return scale(times(*scalars), body) if scalars else body
+
+
 def transpose(term: Term) -> Term:
     """The transpose; of a scalar, itself."""
     if term.is_scalar:
@@ -621,6 +662,45 @@ def fun(name: str | Unknown, term: Term) -> Term:
     return make(ops.FUN, (term,), name, term.rows, term.cols)
 
 
+def polygamma(order: DimLike, term: Term) -> Term:
+    """The derivative of this order of digamma, entry by entry; orders 0 and 1 have names of their own."""
+    k = dim(order)
+    name = {0: "digamma", 1: "trigamma"}.get(int(k.constant) if k.constant is not None else -1)
+    return fun(name, term) if name else make(ops.POLYGAMMA, (term,), k, term.rows, term.cols)
+
+
+def softmax(term: Term) -> Term:
+    """exp(x)/sum(exp(x)) of a vector; of a matrix row by row."""
+    if term.cols is ONE:
+        return ONE_NUM if term.is_scalar else make(ops.SOFTMAX, (term,), None, term.rows, ONE)
+    return softmax_rows(term)
+
+
+def softmax_rows(term: Term) -> Term:
+    """The softmax of each row; that of a single entry is 1."""
+    if term.cols is ONE:
+        return ones(term.rows)
+    if term.rows is ONE:
+        return transpose(softmax(transpose(term)))
+    return make(ops.SOFTMAXROWS, (term,), None, term.rows, term.cols)
+
+
+def logsumexp(term: Term) -> Term:
+    """log(sum(exp(x))) of a vector; of a matrix row by row."""
+    if term.cols is ONE:
+        return term if term.is_scalar else make(ops.LOGSUMEXP, (term,), None, ONE, ONE)
+    return logsumexp_rows(term)
+
+
+def logsumexp_rows(term: Term) -> Term:
+    """The logsumexp of each row; that of a single entry is the entry."""
+    if term.cols is ONE:
+        return term
+    if term.rows is ONE:
+        return logsumexp(transpose(term))
+    return make(ops.LOGSUMEXPROWS, (term,), None, term.rows, ONE)
+
+
 def tr(term: Term) -> Term:
     """The trace."""
     _square("the trace", term)
@@ -666,6 +746,30 @@ def unvec(term: Term, m: DimLike, n: DimLike) -> Term:
     if term.op is ops.VEC and term.args[0].shape == (a, b):
         return term.args[0]
     return make(ops.UNVEC, (term,), (a, b), a, b)
+
+
+def vech(term: Term) -> Term:
+    """The columns of the lower triangle stacked."""
+    _square("vech", term)
+    if term.is_scalar:
+        return term
+    if term.op is ops.ZEROS:
+        return zeros(half_size(term.rows))
+    return make(ops.VECH, (term,), None, half_size(term.rows), ONE)
+
+
+def tril(term: Term) -> Term:
+    """The lower triangle, the rest zero."""
+    if term.cols is ONE or term.op in (ops.EYE, ops.ZEROS):
+        return term
+    return make(ops.TRIL, (term,), None, term.rows, term.cols)
+
+
+def triu(term: Term) -> Term:
+    """The upper triangle, the rest zero."""
+    if term.rows is ONE or term.op in (ops.EYE, ops.ZEROS):
+        return term
+    return make(ops.TRIU, (term,), None, term.rows, term.cols)
 
 
 def diag(term: Term) -> Term:
@@ -714,6 +818,29 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
     return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
 
 
+def submatrix(term: Term, i: DimLike, j: DimLike, k: DimLike = 1, l: DimLike = 1) -> Term:
+    """The block of the rows i to j and the columns k to l, counted from 1."""
+    a, b, c, d = dim(i), dim(j), dim(k), dim(l)
+    rows, cols = b - a + 1, d - c + 1
+    for first, last, count, length, what in ((a, b, rows, term.rows, "rows"), (c, d, cols, term.cols, "columns")):
+        past, number = (last - length).constant, count.constant
+        if (
+            (first.constant is not None and first.constant < 1)
+            or (past or 0) > 0
+            or (number is not None and number < 1)
+        ):
+            raise ShapeError(f"the {what} {first} to {last} are not among the {what} 1 to {length}")
+    if a is ONE and c is ONE and b is term.rows and d is term.cols:
+        return term
+    if a is b and c is d:
+        return entry(term, a, c)
+    if term.op is ops.TRANSPOSE:
+        return transpose(submatrix(term.args[0], c, d, a, b))
+    if term.op is ops.ZEROS or term.op is ops.ONES:
+        return with_attr(term, (), (rows, cols))
+    return make(ops.SLICE, (term,), (a, b, c, d), rows, cols)
+
+
 def block(rows: Sequence[Sequence[Term]]) -> Term:
     """A matrix of blocks, given row by row."""
     width = len(rows[0])
@@ -736,6 +863,40 @@ def block(rows: Sequence[Sequence[Term]]) -> Term:
     for a in rows[0]:
         breadth = breadth + a.cols
     return make(ops.BLOCK, tuple(a for row in rows for a in row), Grid(len(rows), width), height, breadth)
+
+
+def joint(*parts: Term) -> Term:
+    """Several states as one column: their vec's on top of one another."""
+    first = parts[0]
+    if first.op is ops.PART and all(
+        p.op is ops.PART and p.args == first.args and p.attr == (i, *first.attr[1:]) for i, p in enumerate(parts)
+    ):
+        return first.args[0]
+    height = ZERO
+    for a in parts:
+        height = height + a.rows * a.cols
+    return make(ops.JOINT, parts, None, height, ONE)
+
+
+def part(term: Term, which: int, shapes: Sequence[Dim]) -> Term:
+    """One of the states that :func:`joint` put together; ``shapes`` are the rows and columns of each, in turn."""
+    rows, cols = shapes[2 * which : 2 * which + 2]
+    if term.op is ops.JOINT:
+        return term.args[which]
+    if term.op is ops.ZEROS:
+        return zeros(rows, cols)
+    if term.op is ops.ADD:
+        return add(*(part(a, which, shapes) for a in term.args))
+    if term.op is ops.SCALE:
+        return smul(term.args[0], part(term.args[1], which, shapes))
+    if term.op is ops.SUM:
+        return sum_over(term.attr.index, part(term.args[0], which, shapes))
+    return make(ops.PART, (term,), (which, *shapes), rows, cols)
+
+
+def joint_shapes(term: Term) -> tuple[Dim, ...]:
+    """Rows and columns of each of the states that a :func:`joint` holds."""
+    return tuple(d for a in term.args for d in a.shape)
 
 
 def diff(term: Term) -> Term:
@@ -819,6 +980,9 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     canonical = Symbol(f"%{level}", here.rows, here.cols, frozenset(), "state")
     if here != canonical:
         body = replace(body, {sym(here): sym(canonical)})
+    if body.op is ops.JOINT and start.op not in (ops.JOINT, ops.STATE):
+        shapes = [substitute(d, {wanted: loop.first - loop.step}) for d in joint_shapes(body)]
+        start = joint(*(part(start, i, shapes) for i in range(len(body.args))))
     moved = Loop(wanted, loop.step, loop.first, loop.at, canonical)
     if start.op is ops.STATE and start.args[1] is body and start.attr == moved.started(start.attr.first, loop.first):
         start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
@@ -885,6 +1049,8 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.ONES: lambda _a, attr: ones(*attr),
     ops.BASIS: lambda _a, attr: basis(*attr),
     ops.COMMUTATION: lambda _a, attr: commutation(*attr),
+    ops.DUPLICATION: lambda _a, attr: duplication(*attr),
+    ops.ELIMINATION: lambda _a, attr: elimination(*attr),
     ops.IND: lambda _a, attr: indicator(*attr),
     ops.ADD: lambda a, _: add(*a),
     ops.TIMES: lambda a, _: times(*a),
@@ -892,28 +1058,45 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.MUL: lambda a, _: mul(*a),
     ops.HAD: lambda a, _: had(*a),
     ops.KRON: lambda a, _: kron(*a),
+    ops.KHATRIRAO: lambda a, _: khatrirao(a[0], a[1]),
     ops.TRANSPOSE: lambda a, _: transpose(a[0]),
     ops.INV: lambda a, _: inv(a[0]),
     ops.MPOW: lambda a, attr: mpow(a[0], attr),
     ops.POW: lambda a, _: power_of(a[0], a[1]),
     ops.FUN: lambda a, attr: fun(attr, a[0]),
+    ops.POLYGAMMA: lambda a, attr: polygamma(attr, a[0]),
+    ops.SOFTMAX: lambda a, _: softmax(a[0]),
+    ops.SOFTMAXROWS: lambda a, _: softmax_rows(a[0]),
+    ops.LOGSUMEXP: lambda a, _: logsumexp(a[0]),
+    ops.LOGSUMEXPROWS: lambda a, _: logsumexp_rows(a[0]),
     ops.TR: lambda a, _: tr(a[0]),
     ops.DET: lambda a, _: det(a[0]),
     ops.LOGDET: lambda a, _: logdet(a[0]),
     ops.VEC: lambda a, _: vec(a[0]),
     ops.UNVEC: lambda a, attr: unvec(a[0], *attr),
+    ops.VECH: lambda a, _: vech(a[0]),
+    ops.TRIL: lambda a, _: tril(a[0]),
+    ops.TRIU: lambda a, _: triu(a[0]),
     ops.DIAG: lambda a, _: diag(a[0]),
     ops.DIAGONAL: lambda a, _: diag(a[0]),
     ops.TOTAL: lambda a, _: total(a[0]),
     ops.NORM: lambda a, _: norm(a[0]),
     ops.ENTRY: lambda a, attr: entry(a[0], *attr),
+    ops.SLICE: lambda a, attr: submatrix(a[0], *attr),
     ops.BLOCK: _grid,
+    ops.JOINT: lambda a, _: joint(*a),
+    ops.PART: lambda a, attr: part(a[0], attr[0], attr[1:]),
     ops.SUM: lambda a, attr: binder(ops.SUM, attr, a[0]),
     ops.PROD: lambda a, attr: binder(ops.PROD, attr, a[0]),
     ops.STATE: lambda a, attr: state(attr, a[0], a[1]),
     ops.DIFF: lambda a, _: diff(a[0]),
     ops.INNER: lambda a, _: inner(a[0], a[1]),
 }
+
+
+def extend(constructors: Mapping[Op, Callable[[tuple[Term, ...], Any], Term]]) -> None:
+    """Make the constructors of further operators known."""
+    _REBUILD.update(constructors)
 
 
 def sum_of(terms: Iterable[Term], rows: Dim, cols: Dim) -> Term:

@@ -129,10 +129,11 @@ def answer_error(answer: mc.Derivative) -> str:
     """Empty when the answer agrees with a derivative found without the rules.
 
     The gradient with respect to a sub-expression E(X), of a function of E alone, is checked as the
-    outer factor of the chain rule: vec(G)' * D(E, X) is the derivative with respect to X.
+    outer factor of the chain rule: vec(G)' * D(E, X) is the derivative with respect to X.  The
+    distinct entries vech(X) vary as a vector of their own.
     """
     wrt = answer.wrt.term
-    if not wrt.args:
+    if not wrt.args or wrt.op is ops.VECH:
         found = answer.check(trials=2)
     else:
         (variable,) = (t for t in postorder(wrt) if t.op is ops.SYM)
