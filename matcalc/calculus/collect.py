@@ -37,8 +37,11 @@ HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL
 
 
 def cost(term: Term) -> tuple[int, int, int]:
-    """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums."""
-    nodes = postorder(term)
+    """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums.
+
+    Identities are free, so that ``B*A + A`` becomes ``(B + I)*A``.
+    """
+    nodes = [node for node in postorder(term) if node.op is not ops.EYE]
     inside = sum(abs(coefficient(a)[0]) != 1 for node in nodes if node.op is ops.ADD for a in node.args)
     return len(nodes), term.weight, inside
 
@@ -144,6 +147,9 @@ def evened(term: Term, both: Set[Term]) -> Term:
 
 def _is_odd(exponent: Number) -> bool:
     return isinstance(exponent, int) and exponent % 2 == 1
+
+
+_OTHER = (ops.HAD, ops.KRON)
 
 
 def unsigned(term: Term) -> tuple[int, Term]:
@@ -262,9 +268,10 @@ def _powers(
 
 def _ends(parts: list[Addend]) -> Iterable[Common]:
     """Common first factors and common last factors, the longest runs of them."""
-    for kind in (ops.MUL, ops.KRON):
-        for last in (False, True):
-            yield from _runs(parts, kind, last)
+    chains = [p._replace(factors=(_MAKE[p.kind](*p.factors),), kind=None) if p.kind in _OTHER else p for p in parts]
+    for last in (False, True):
+        yield from _runs(chains, ops.MUL, last)
+        yield from _runs(parts, ops.KRON, last)
 
 
 def _runs(parts: list[Addend], kind: Op, last: bool) -> Iterable[Common]:

@@ -19,6 +19,7 @@ from ..terms.build import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder, size
 from .collect import Collector, cost, evened, negated, sign_inside
+from .contract import contracted
 from .multiply import REGION, multiplied_out
 from .system import System
 
@@ -197,22 +198,26 @@ class Presenter:
         """Other forms of a term, and the nodes that each must save."""
         if term.op is ops.ADD:
             yield self.collect(term), 0
+        if term.op is ops.SUM:
+            product = contracted(term, self.simplify)
+            if product is not None:
+                yield product, 0
         for form in (term, *self._transposed_inside(term)):
             yield form, 0
             for applied in self.rows.alternatives(form):
                 yield self.simplify(applied.after), 0
         yield from ((form, 0) for form in sign_inside(term))
         if top:
-            yield from ((form, 2) for form in self._multiplied_out(term))
+            yield from self._multiplied_out(term)
 
-    def _multiplied_out(self, term: Term) -> Iterator[Term]:
+    def _multiplied_out(self, term: Term) -> Iterator[tuple[Term, int]]:
         for start in self._rearranged(term):
             whole = _sums_elsewhere(start)
             for kept in (whole, frozenset[Term]()) if whole else (whole,):
                 out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept) or self.simplify(start)
                 if out is not term:
                     number, core = coefficient(out)
-                    yield build.smul(build.num(number), self.collect(core))
+                    yield build.smul(build.num(number), self.collect(core)), 2 if start is term else 0
 
     def _transposed_inside(self, term: Term) -> Iterator[Term]:
         """``((A + B)^-1)'`` among the factors as ``(A' + B')^-1``."""

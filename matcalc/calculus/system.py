@@ -10,7 +10,7 @@ from ..errors import NotDifferentiable
 from ..rewriting.engine import Rewriter
 from ..rewriting.facts import Facts, Query
 from ..rewriting.loader import LinearRow, load
-from ..rewriting.match import FLAT, HOLE, instantiate, match
+from ..rewriting.match import FLAT, HOLE, instantiate, is_variable, match
 from ..rewriting.rule import Has, Rule
 from ..terms import build, ops
 from ..terms.dims import ZERO, Dim, Index, dim
@@ -199,7 +199,7 @@ def _match_linear(row: LinearRow, linear: Term) -> Iterator[dict[object, object]
         yield from match(row.pattern, linear, {}, linear=True)
         return
     at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
-    hole = next(i for i, arg in enumerate(row.pattern.args) if arg.attr.name == HOLE)
+    hole = next(i for i, arg in enumerate(row.pattern.args) if is_variable(arg) and arg.attr.name == HOLE)
     combine = (
         build.mul if op is ops.MUL else build.kron if op is ops.KRON else build.times if op is ops.TIMES else build.had
     )
