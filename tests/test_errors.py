@@ -92,7 +92,7 @@ EXPRESSIONS: dict[str, tuple[type[MatcalcError], str]] = {
         ParseError,
         "line 1, column 3: y is not a function\n  s*y(s)\n    ^\na product is written with *: y*(...)",
     ),
-    "expm(C)": (MatcalcError, "line 1, column 1: the function expm is not available yet\n  expm(C)\n  ^^^^"),
+    "expand(C)": (MatcalcError, "line 1, column 1: the operation expand is not available yet\n  expand(C)\n  ^^^^^^"),
     "prod(j=a..b, W[j])": (
         ParseError,
         "line 1, column 6: it is not known whether j=a..b goes up or down\n  prod(j=a..b, W[j])\n       ^^^^^^\n"

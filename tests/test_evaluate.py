@@ -96,6 +96,8 @@ BY_HAND = {
     "total": (b.total(A), lambda A: [[A.sum()]]),
     "norm": (b.norm(A), lambda A: [[np.sqrt((A**2).sum())]]),
     "entry": (b.entry(A, 2, 1), lambda A: [[A[1, 0]]]),
+    "joint": (b.joint(A, C), lambda A, C: np.concatenate([b_vec(A), b_vec(C)])),
+    "part": (b.part(variable("u", 2 * n), 1, (n, dim(1), n, dim(1))), lambda u: u[len(u) // 2 :]),
     "block": (b.block([[A, A], [C, A]]), lambda A, C: np.block([[A, A], [C, A]])),
     "inner": (b.inner(A, C), lambda A, C: [[np.trace(A.T @ C)]]),
 }
@@ -127,9 +129,16 @@ def test_leaves_of_sizes(op):
     assert np.array_equal(evaluate(term, Env({Name("m"): 2, Name("n"): 3})), expected)
 
 
+SPECTRAL = {
+    *(ops.EXPM, ops.LOGM, ops.SQRTM, ops.DEXPM, ops.DLOGM, ops.SYLVESTER, ops.PINV, ops.POLAR, ops.NUCLEAR),
+    *(ops.SPECTRAL, ops.EIGMAX, ops.EIGVECMAX, ops.EIGVECS),
+}
+"""Tested in test_spectral.py."""
+
+
 def test_every_operator_is_tested():
     here = {term.op for term, _ in [*BY_HAND.values(), *SIZED.values()]}
-    elsewhere = {ops.COMMUTATION, ops.MEMBER, ops.SUM, ops.PROD, ops.STATE, ops.DIFF}
+    elsewhere = {ops.COMMUTATION, ops.MEMBER, ops.SUM, ops.PROD, ops.STATE, ops.DIFF, *SPECTRAL}
     assert here | elsewhere == set(ops.all_ops())
 
 

@@ -20,6 +20,7 @@ from matcalc.numeric.sample import PROFILES, sample
 from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
 from matcalc.terms import build as b
 from matcalc.terms import ops
+from matcalc.terms import spectral as sp
 from matcalc.terms.dims import ONE, UNBOUNDED, ZERO, Index, Name, SizeAt, dim
 from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
 from matcalc.terms.walk import postorder
@@ -32,7 +33,7 @@ def variable(name, rows=1, cols=1, *facts, role="variable"):
 
 
 A, B, C = variable("A", m, n), variable("B", n, m), variable("C", m, n)
-S, R = variable("S", n, n), variable("R", 1, n)
+S, R, Q = variable("S", n, n), variable("R", 1, n), variable("Q", n, n, "posdef")
 x, y, z, s, t = variable("x", n), variable("y", m), variable("z", n), variable("s"), variable("t")
 w = variable("w", n, 1, "positive")
 I1, J = Index(1, ONE, N), Index(2, ONE, N)
@@ -134,6 +135,19 @@ def bound_twice(at):
     return recurrence(inner, z, 0, at, level=95)
 
 
+PLACES = (n, ONE, ONE, ONE)
+
+
+def two(at):
+    """Coupled states, a vector and a scalar."""
+
+    def body(k, u):
+        v, q = b.part(u, 0, PLACES), b.part(u, 1, PLACES)
+        return b.joint(b.add(b.mul(S, v), b.scale(q, z)), b.add(b.times(q, s), b.mul(row(x), v)))
+
+    return recurrence(body, b.joint(x, t), 0, at, rows=lambda _: n + 1)
+
+
 def guarded(relation, left, right, term):
     return b.smul(b.indicator(relation, left, right), term)
 
@@ -161,6 +175,9 @@ RECURRENCES = {
     "coupled": recurrence(
         lambda k, y: b.mul(b.block([[b.eye(n), S], [b.neg(row(S)), b.eye(n)]]), y), b.block([[x], [z]]), 0, T
     ),
+    "coupled, the first": b.part(two(T), 0, PLACES),
+    "coupled, both in a sum": over(0, T, lambda k: b.inner(b.part(two(k), 0, PLACES), b.part(two(k), 0, PLACES))),
+    "coupled, several times": b.scale(b.part(two(m), 1, PLACES), b.part(two(T), 0, PLACES)),
     "loss on all states": over(1, T, lambda k: b.inner(shared(k), b.member(UP, k))),
     "adjoint": back(0),
     "gradient of a layer": b.mul(b.had(back(dim("i") + 1), slope(dim("i"))), row(network("i"))),
@@ -223,6 +240,8 @@ RECURRENCES = {
 
 CASES = {
     ops.STATE: list(RECURRENCES.values()),
+    ops.JOINT: [b.part(two(T), 1, PLACES)],
+    ops.PART: [b.add(x, b.part(two(T), 0, PLACES))],
     ops.NUM: [b.num(3), b.num(-2), b.num(Fraction(-5, 7)), b.num(10**30), b.power_of(TWO, b.num(Fraction(1, 3)))],
     ops.INT: [b.integer("n"), b.integer(n * n - 2 * m + 1), b.scale(b.power_of(b.integer("n"), b.num(-1)), x)],
     ops.CONST: [b.PI, b.times(b.PI, t)],
@@ -413,6 +432,19 @@ CASES = {
         b.prod_over(Index(1, ONE, N - 1), b.member(P, Index(1, ONE, N - 1))),
         b.sum_over(J, b.prod_over(Index(1, ONE, dim(J) - 1), b.member(P, Index(1, ONE, dim(J) - 1)))),
     ],
+    ops.EXPM: [sp.expm(S), b.mul(sp.expm(b.scale(t, S)), x)],
+    ops.LOGM: [sp.logm(Q), sp.logm(b.scale(b.power_of(t, TWO), Q))],
+    ops.SQRTM: [sp.sqrtm(Q), b.inv(sp.sqrtm(Q))],
+    ops.DEXPM: [sp.dexpm(S, Q, S), sp.dexpm(S, x, t), sp.dexpm(t, row(x), S), sp.dexpm(t, s, b.num(1))],
+    ops.DLOGM: [sp.dlogm(Q, S, Q), sp.dlogm(Q, x, b.power_of(t, TWO))],
+    ops.SYLVESTER: [sp.sylvester(Q, Q, S), sp.sylvester(Q, b.power_of(t, TWO), x)],
+    ops.PINV: [sp.pinv(A), sp.pinv(x), sp.pinv(R), sp.pinv(b.mul(A, B))],
+    ops.POLAR: [sp.polar(A), sp.polar(row(A)), sp.polar(x)],
+    ops.NUCLEAR: [sp.nuclear(A), b.divide(A, sp.nuclear(A))],
+    ops.SPECTRAL: [sp.spectral(A), b.power_of(sp.spectral(b.mul(A, S)), TWO)],
+    ops.EIGMAX: [sp.eigmax(Q), sp.eigmax(S)],
+    ops.EIGVECMAX: [sp.eigvecmax(Q), b.mul(S, sp.eigvecmax(S))],
+    ops.EIGVECS: [sp.eigvecs(Q, p), sp.eigvecs(b.add(S, Q), 1)],
     ops.INNER: [b.inner(A, C), b.inner(x, z), b.inner(R, row(x)), b.inner(A, b.mul(A, S))],
 }
 REFUSED = {ops.DIFF}

@@ -14,6 +14,7 @@ from matcalc.output.latex import latex_name, to_latex
 from matcalc.output.layout import GREEK, number_text
 from matcalc.output.text import to_text, to_unicode
 from matcalc.terms import build as b
+from matcalc.terms import spectral as sp
 from matcalc.terms.dims import ONE, Dim, Index, SizeAt, dim
 from matcalc.terms.symbols import Family, Symbol, Unknown
 from matcalc.terms.term import Term
@@ -150,6 +151,14 @@ PRINTED: list[tuple[Term, str, str, str]] = [
     ),
     (b.mul(x, b.transpose(mu), mu), "(mu'*mu)*x", "(μᵀ*μ)*x", r"\left(\mu^{\top} \mu\right) x"),
     (b.times(number(2), s, b.mul(b.transpose(x), mu)), "2*s*x'*mu", "2*s*xᵀ*μ", r"2 s x^{\top} \mu"),
+    (sp.expm(b.mul(t, X)), "expm(t*X)", "expm(t*X)", r"\mathrm{e}^{t X}"),
+    (b.inv(sp.sqrtm(X)), "inv(sqrtm(X))", "sqrtm(X)⁻¹", "X^{-1/2}"),
+    (b.transpose(sp.pinv(A)), "pinv(A)'", "pinv(A)ᵀ", r"A^{{+}{\top}}"),
+    (sp.dexpm(X, Sigma, X), "dexpm(X, Sigma)", "dexpm(X, Σ)", r"\operatorname{dexpm}\left(X, \Sigma\right)"),
+    (sp.dexpm(X, x, t), "dexpm(X, x, t)", "dexpm(X, x, t)", r"\operatorname{dexpm}\left(X, x, t\right)"),
+    (sp.nuclear(A), "nuclear(A)", "nuclear(A)", r"\left\lVert A \right\rVert_{*}"),
+    (sp.eigmax(X), "eigmax(X)", "eigmax(X)", r"\lambda_{\max}\left(X\right)"),
+    (sp.eigvecs(X, "p"), "eigvecs(X, p)", "eigvecs(X, p)", r"\operatorname{eigvecs}_{p}\left(X\right)"),
     (b.logdet(X), "logdet(X)", "logdet(X)", r"\log\det\left(X\right)"),
     (
         b.add(b.fun("log", b.det(X)), b.tr(b.mul(b.inv(X), W1))),

@@ -107,8 +107,19 @@ HAVING = {
     "integer": [[-1, 2]],
     "posdet": [[1, 5], [0, 2]],
     "square": [[1, 2], [3, 4]],
+    "principal": [[1, 2], [0, 3]],
+    "simple": [[2, 1, 1], [1, 2, 1], [1, 1, 2]],
+    "distinct": [[1, 0], [0, 2]],
+    "fixedrank": [[1, 2, 3]],
 }
-LACKING = {"square": [[1, 2]], "positive": [[1, 0]], "integer": [[0.5, 1]]}
+LACKING = {
+    "square": [[1, 2]],
+    "positive": [[1, 0]],
+    "integer": [[0.5, 1]],
+    "simple": [[1, 0], [0, 1]],
+    "fixedrank": [[1, 0], [0, 1e-6]],
+    "distinct": [[2, 1, 1], [1, 2, 1], [1, 1, 2]],
+}
 
 
 @pytest.mark.parametrize("fact", sorted(FACTS))
@@ -148,9 +159,10 @@ REFUSED = {
     ),
     "unknown fact": (
         "[one] A^-1 -> A' if A is orthogonl",
-        "line 5, column 21: no fact is called 'orthogonl'; there are: diagonal, fullrank, fullrow, integer, "
-        "invertible, lower, nonneg, nonzero, orthogonal, posdef, posdet, positive, psd, skew, square, stiefel, "
-        "symmetric, upper\n  [one] A^-1 -> A' if A is orthogonl\n                      ^^^^^^^^^^^^^^",
+        "line 5, column 21: no fact is called 'orthogonl'; there are: diagonal, distinct, fixedrank, fullrank, "
+        "fullrow, integer, invertible, lower, nonneg, nonzero, orthogonal, posdef, posdet, positive, principal, psd, "
+        "simple, skew, square, stiefel, symmetric, upper\n"
+        "  [one] A^-1 -> A' if A is orthogonl\n                      ^^^^^^^^^^^^^^",
     ),
     "only on the right": (
         "[one] tr(A') -> tr(B)",

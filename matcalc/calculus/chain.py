@@ -10,7 +10,13 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .system import System
 
-LINKS = frozenset((ops.INV, ops.FUN, ops.POW, ops.MPOW, ops.DET, ops.LOGDET, ops.NORM))
+LINKS = frozenset(
+    (
+        *(ops.INV, ops.FUN, ops.POW, ops.MPOW, ops.DET, ops.LOGDET, ops.NORM),
+        *(ops.EXPM, ops.LOGM, ops.SQRTM, ops.PINV, ops.POLAR, ops.NUCLEAR, ops.SPECTRAL),
+        *(ops.EIGMAX, ops.EIGVECMAX, ops.EIGVECS),
+    )
+)
 """Operations after which a derivation by the chain rule pauses: those that are not linear."""
 
 

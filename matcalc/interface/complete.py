@@ -117,9 +117,11 @@ A statement a line; a line goes on inside brackets; # starts a comment.
   assume S is posdef              a fact, from here on
   f = norm(A*x - b)^2             a definition;  p(x) = ...  a function
   D(f, x)   grad(f, x)            derivative as a row or a Jacobian; gradient in the shape of x
+  grad(f, S, structured)          along the declared structure of S; also D, hess
   hess(f, x)   d(f)               Hessian, total differential
   solve(D(f, x) = 0, x)           solve({eq1, eq2}, {x, y})
   simplify(e)   e1 == e2          the simplified form; are they equal?
+  D($x^T A x$, x)                 LaTeX between dollars, wherever an expression is
   steps(D(f, x))                  the derivation; steps(D(f, x), vec) by vec and Kronecker products
 
   _                               the last answer
@@ -146,6 +148,19 @@ TOPICS: dict[str, str] = {
     "norm2": "norm2(x)  the same as norm(x)",
     "kron": "kron(A,B), A ⊗ B  the Kronecker product",
     "ind": "ind(k >= 2)  1 where it holds, else 0",
+    "expm": "expm(A)  the exponential of a square matrix;  exp(A) is entry by entry",
+    "logm": "logm(A)  the principal logarithm of a matrix without eigenvalues on the closed negative axis",
+    "sqrtm": "sqrtm(A)  the principal square root of a matrix",
+    "dexpm": "dexpm(A,E)  the differential of expm at A along E;  dexpm(A,E,B) = ∫₀¹ expm((1-s)A)*E*expm(s*B) ds",
+    "dlogm": "dlogm(A,E)  the differential of logm at A along E;  dlogm(A,E,B) = ∫ inv(A+s*I)*E*inv(B+s*I) ds",
+    "sylvester": "sylvester(A,B,C)  the X with A*X + X*B = C",
+    "pinv": "pinv(A)  the Moore-Penrose inverse",
+    "polar": "polar(A)  the factor U*V' of the singular value decomposition A = U*diag(s)*V'",
+    "nuclear": "nuclear(A)  the sum of the singular values",
+    "spectral": "spectral(A)  the largest singular value",
+    "eigmax": "eigmax(S)  the largest eigenvalue of a symmetric matrix (of another, that of its symmetric part)",
+    "eigvecmax": "eigvecmax(S)  the unit eigenvector of the largest eigenvalue, its largest entry positive",
+    "eigvecs": "eigvecs(S,p)  the unit eigenvectors of the p largest eigenvalues",
     "eye": "eye(n)  the identity matrix",
     "ones": "ones(n), ones(m,n)  all entries 1",
     "zeros": "zeros(n), zeros(m,n)  all entries 0",
@@ -168,7 +183,7 @@ TOPICS: dict[str, str] = {
     "step": "step(e)  1 where e > 0, else 0, entry by entry",
     "sign": "sign(e)  -1, 0 or 1, entry by entry",
     "D": "D(f, X)  the derivative ∂vec(f)/∂vec(X)ᵀ: a row for a scalar f, else the Jacobian",
-    "grad": "grad(f, X)  the gradient of a scalar, in the shape of X",
+    "grad": "grad(f, X)  the gradient of a scalar, in the shape of X; grad(f, X, structured)  along its structure",
     "hess": "hess(f, x)  the Hessian of a scalar, ∂vec(grad f)/∂vec(x)ᵀ",
     "d": "d(f)  the total differential",
     "solve": "solve(left = right, x)   solve({eq1, eq2}, {x, y})",

@@ -14,7 +14,7 @@ from ..language.scope import Scope
 from ..terms import ops
 from ..terms.term import Term
 from ..terms.walk import postorder
-from .derivative import Derivative
+from .derivative import CHECKABLE, Derivative
 from .expr import Expr, IndexNames
 from .operations import new_scope
 
@@ -247,7 +247,7 @@ def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
         return Comparison(True, "the same normal form")
     from ..numeric.check import replay
 
-    require = [(t, f) for t, f in scope.assumptions if f in ("positive", "nonneg", "nonzero", "invertible")]
+    require = [(t, f) for t, f in scope.assumptions if f in CHECKABLE]
     error = max(replay(left, right, 2, profile=profile, require=require) for profile in ("distinct", "mixed"))
     if error < 1e-8:
         return Comparison(True, "by numbers only: the values agree at random points, the rules do not show it")

@@ -8,7 +8,7 @@ from functools import partial, reduce
 from typing import Protocol
 
 from ..errors import ShapeError
-from ..terms import build
+from ..terms import build, spectral
 from ..terms.dims import ONE, Dim
 from ..terms.term import Term
 from .shapes import SCALAR, Shape
@@ -28,6 +28,9 @@ class Fit(Protocol):
 
     def column(self, at: int, length: Dim, what: str) -> None:
         """Argument ``at`` is a vector of this length."""
+
+    def shaped(self, at: int, rows: Dim, cols: Dim, what: str) -> None:
+        """Argument ``at`` has this shape."""
 
     def fresh(self) -> Dim:
         """A size that is still open."""
@@ -109,6 +112,30 @@ def _transpose(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
 def _inner(fit: Fit, _: list[Shape], __: list[Dim]) -> Shape:
     fit.same(0, 1)
     return SCALAR
+
+
+def _pinned(fit: Fit, shapes: list[Shape], _: list[Dim], places: tuple[int, int, int], what: str) -> Shape:
+    """Two square arguments and between them one of as many rows as the first and columns as the second."""
+    left, right, middle = places
+    rows, cols = fit.square(left, f"the first argument of {what}"), fit.square(right, f"the last argument of {what}")
+    fit.shaped(middle, rows, cols, what)
+    return shapes[middle]
+
+
+def _frechet(name: str) -> Function:
+    def rule(fit: Fit, shapes: list[Shape], sizes: list[Dim]) -> Shape:
+        return _pinned(fit, shapes, sizes, (0, len(shapes) - 1 if len(shapes) > 2 else 0, 1), name)
+
+    make = spectral.dexpm if name == "dexpm" else spectral.dlogm
+    return Function(("aa", "aaa"), rule, lambda a, _, __: make(a[0], a[1], a[-1] if len(a) > 2 else a[0]))
+
+
+def _sylvester(fit: Fit, shapes: list[Shape], sizes: list[Dim]) -> Shape:
+    return _pinned(fit, shapes, sizes, (0, 1, 2), "sylvester")
+
+
+def _eigenvectors(fit: Fit, _: list[Shape], sizes: list[Dim]) -> Shape:
+    return fit.square(0, "an eigenvector"), sizes[0] if sizes else ONE
 
 
 def _vech(fit: Fit, _: list[Shape], __: list[Dim]) -> Shape:
@@ -225,6 +252,19 @@ FUNCTIONS: dict[str, Function] = {
     "zeros": Function(("k", "kk"), _sized, lambda _, k, __: build.zeros(*k)),
     "basis": Function(("kk",), lambda _, __, k: (k[1], ONE), lambda _, k, __: build.basis(k[0], k[1])),
     "commutation": Function(("kk",), _commutation, lambda _, k, __: build.commutation(k[0], k[1])),
+    "expm": Function(("a",), _square("expm", False), lambda a, _, __: spectral.expm(a[0])),
+    "logm": Function(("a",), _square("logm", False), lambda a, _, __: spectral.logm(a[0])),
+    "sqrtm": Function(("a",), _square("sqrtm", False), lambda a, _, __: spectral.sqrtm(a[0])),
+    "dexpm": _frechet("dexpm"),
+    "dlogm": _frechet("dlogm"),
+    "sylvester": Function(("aaa",), _sylvester, lambda a, _, __: spectral.sylvester(*a)),
+    "pinv": Function(("a",), _transpose, lambda a, _, __: spectral.pinv(a[0])),
+    "polar": Function(("a",), _keep, lambda a, _, __: spectral.polar(a[0])),
+    "nuclear": Function(("a",), _scalar, lambda a, _, __: spectral.nuclear(a[0])),
+    "spectral": Function(("a",), _scalar, lambda a, _, __: spectral.spectral(a[0])),
+    "eigmax": Function(("a",), _square("an eigenvalue", True), lambda a, _, __: spectral.eigmax(a[0])),
+    "eigvecmax": Function(("a",), _eigenvectors, lambda a, _, __: spectral.eigvecmax(a[0])),
+    "eigvecs": Function(("ak",), _eigenvectors, lambda a, k, __: spectral.eigvecs(a[0], k[0])),
     "duplication": Function(
         ("k",), lambda _, __, k: (k[0] * k[0], build.half_size(k[0])), lambda _, k, __: build.duplication(k[0])
     ),
@@ -246,12 +286,7 @@ SPECIAL = ("sum", "prod", "ind", "rows", "cols")
 """Calls with ranges, relations, or integers as results; the two passes treat them themselves."""
 
 NOT_YET: Mapping[str, str] = {
-    **dict.fromkeys(
-        (  # noqa: SIM905
-            "nuclear spectral expm logm sqrtm pinv polar sylvester eigmax eigvecmax eigvecs dexpm family"
-        ).split(),
-        "function",
-    ),
+    "family": "function",
     **dict.fromkeys("D grad hess d solve extremum simplify expand factor steps".split(), "operation"),  # noqa: SIM905
 }
 """Names of the contract that have no term yet, or that only a session with a calculus knows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -23,7 +23,7 @@ STEP = 1e-30
 
 EXACT, DIFFERENCED = 1e-8, 1e-6
 FORMS = ("gradient", "jacobian", "hessian")
-_DOMAINS = ("any", "positive", "unit")
+_DOMAINS = ("any", "positive", "unit", "dominant")
 
 
 # ---------------------------------------------------------------- one derivative
@@ -166,12 +166,14 @@ def check_derivative(
     seed: int = 0,
     assumptions: Sequence[Requirement] = (),
     along: str = "",
+    point: Term | None = None,
 ) -> CheckResult:
     """Compare ``answer`` with the derivative of ``function`` found without the rules.
 
     ``form`` is ``gradient`` (the answer has the shape of ``wrt``), ``jacobian`` or ``hessian``.
     There are ``trials`` trials in different sizes and, where that is legal, one with all sizes 1.
-    Entries of a structured variable vary independently, or ``along`` a structure.
+    Entries of a structured variable vary independently, or ``along`` a structure.  With ``point``,
+    the derivative is taken where the variable is that.
     Raises :class:`ShapeError` for a gradient or Hessian of what is not a scalar.
     """
     if form not in FORMS:
@@ -183,7 +185,8 @@ def check_derivative(
     worst, done = 0.0, 0
     sizes: list[dict[str, int]] = []
     for trial, profile in enumerate(profiles):
-        found = _trial((function, wrt, answer), form, along, seed + 1000 * trial, profile, assumptions)
+        terms = (function, wrt, answer) if point is None else (function, wrt, answer, point)
+        found = _trial(terms, form, along, seed + 1000 * trial, profile, assumptions)
         if found is None:
             if profile != "ones":
                 message = "no random inputs at which the function has a derivative"
@@ -202,13 +205,16 @@ def _show(sizes: dict[str, int]) -> str:
 
 
 def _trial(
-    terms: tuple[Term, Term, Term], form: str, along: str, seed: int, profile: str, assumptions: Sequence[Requirement]
+    terms: tuple[Term, ...], form: str, along: str, seed: int, profile: str, assumptions: Sequence[Requirement]
 ) -> tuple[float, Env] | None:
     """Error and inputs of one trial; None when no inputs are found at which the function is defined."""
-    function, wrt, answer = terms
+    function, wrt, answer, *point = terms
     for attempt in range(30):
         try:
-            env = sample(terms, seed + attempt, profile=profile, domain=_DOMAINS[attempt % 3], require=assumptions)
+            domain = _DOMAINS[attempt % len(_DOMAINS)]
+            env = sample(terms, seed + attempt, profile=profile, domain=domain, require=assumptions)
+            if point:
+                env = replace(env, symbols={**env.symbols, wrt.attr: evaluate(point[0], env)})
             expected = (numeric_hessian if form == "hessian" else numeric_jacobian)(function, wrt, env, along)
         except ShapeError:
             if profile == "ones":
@@ -306,7 +312,7 @@ def replay(
 
 def _replay_once(terms: tuple[Term, Term], seed: int, directions: Directions, drawing: dict[str, Any]) -> float:
     for attempt in range(30):
-        env = sample(terms, seed + 1000 * attempt, domain=_DOMAINS[attempt % 3], **drawing)
+        env = sample(terms, seed + 1000 * attempt, domain=_DOMAINS[attempt % len(_DOMAINS)], **drawing)
         env = Env(env.sizes, env.indexed, env.symbols, env.members, env.functions, directions)
         expected = _value_or_nan(terms[0], env)
         if np.isfinite(expected).all():

@@ -26,6 +26,7 @@ from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
 from ..terms.walk import replace as replace_terms
+from . import spectral
 
 Array = npt.NDArray[Any]
 Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
@@ -560,6 +561,18 @@ def _block(_machine: _Machine, term: Term, args: list[Array]) -> Array:
     return np.concatenate(rows, axis=0)
 
 
+def _joint(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    return np.concatenate([a.reshape(-1, 1, order="F") for a in args])
+
+
+def _part(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    which, *shapes = term.attr
+    sizes = [machine.size(d) for d in shapes]
+    counts = [m * n for m, n in zip(sizes[::2], sizes[1::2], strict=True)]
+    begin = sum(counts[:which])
+    return args[0][begin : begin + counts[which]].reshape(sizes[2 * which : 2 * which + 2], order="F")
+
+
 # ---------------------------------------------------------------- binders and differentials
 
 
@@ -671,6 +684,21 @@ _VALUE: dict[Op, Evaluator] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
+    ops.EXPM: lambda _m, _t, a: spectral.expm(a[0]),
+    ops.LOGM: lambda _m, _t, a: spectral.logm(a[0]),
+    ops.SQRTM: lambda _m, _t, a: spectral.sqrtm(a[0]),
+    ops.DEXPM: lambda _m, _t, a: spectral.dexpm(*a),
+    ops.DLOGM: lambda _m, _t, a: spectral.dlogm(*a),
+    ops.SYLVESTER: lambda _m, _t, a: spectral.sylvester(*a),
+    ops.PINV: lambda _m, _t, a: spectral.pinv(a[0]),
+    ops.POLAR: lambda _m, _t, a: spectral.polar(a[0]),
+    ops.NUCLEAR: lambda _m, _t, a: spectral.nuclear(a[0]),
+    ops.SPECTRAL: lambda _m, _t, a: spectral.spectral(a[0]),
+    ops.EIGMAX: lambda _m, _t, a: spectral.eigmax(a[0]),
+    ops.EIGVECMAX: lambda _m, _t, a: spectral.eigvecs(a[0], 1),
+    ops.EIGVECS: lambda m, t, a: spectral.eigvecs(a[0], m.size(t.attr)),
     ops.SUM: _sum,
     ops.PROD: _product,
     ops.STATE: _state,

@@ -18,6 +18,7 @@ from ..terms.symbols import Family, Loop, Member, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
 from .evaluate import RELATIONS, Array, Env, evaluate, factors_of, has_indicator, previous_states
+from .spectral import eigvecs, has_clear_rank, has_principal_root
 
 Requirement = tuple[Term, str]
 PROFILES = ("distinct", "ones", "mixed")
@@ -40,8 +41,10 @@ def sample(
 
     ``profile`` says which sizes: ``distinct`` ones out of ``size_hint``, all ``ones``, or ``mixed``
     (1 to 3, equal ones allowed); ``sizes`` fixes some of them.  ``domain`` says where entries
-    without a declared sign lie: ``any``, ``positive``, or ``unit`` (between 0 and 1).  ``require``
-    holds what must be true of some terms: ``positive``, ``nonneg``, ``nonzero`` or ``invertible``.
+    without a declared sign lie: ``any``, ``positive``, ``unit`` (between 0 and 1), or ``dominant`` (a matrix
+    near a multiple of the identity).  ``require``
+    holds what must be true of some terms: ``positive``, ``nonneg``, ``nonzero``, ``invertible``, ``principal``,
+    ``simple``, ``distinct`` or ``fixedrank``.
 
     Raises :class:`ShapeError` when no sizes fit, :class:`MatcalcError` when no draw meets the
     requirements.
@@ -186,6 +189,8 @@ def _scan_term(term: Term, found: _Found, recurrent: bool) -> None:
     elif term.op is ops.BASIS:
         found.inside(attr[0], 1, attr[1])
         found.shape(attr[1])
+    elif term.op is ops.EIGVECS:
+        found.inside(attr, 1, term.rows)
     elif not term.args and term.op not in (ops.INT, ops.IND):
         found.shape(*attr_dims(attr))
     else:
@@ -404,10 +409,20 @@ def _unit_entries(rng: np.random.Generator, m: int, n: int) -> Array:
     return np.asarray(rng.uniform(0.05, 0.6, (m, n)) + 0.3 * np.eye(m, n))
 
 
+def _principal(rng: np.random.Generator, m: int, n: int) -> Array:
+    """Entries around a multiple of the identity: eigenvalues of positive real part."""
+    for scale in np.geomspace(0.5, 0.05, TRIES):
+        value = 0.8 * np.eye(m, n) + rng.uniform(0.3, 1.5) * np.eye(m, n) + scale * rng.standard_normal((m, n))
+        if m != n or np.linalg.eigvals(value).real.min(initial=1.0) > 0.3:
+            break
+    return np.asarray(value)
+
+
 _DOMAINS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "any": _normal,
     "positive": _positive_entries,
     "unit": _unit_entries,
+    "dominant": _principal,
 }
 
 
@@ -441,6 +456,13 @@ def _symmetric(rng: np.random.Generator, m: int, n: int) -> Array:
     return value
 
 
+def _separated(rng: np.random.Generator, m: int, _n: int) -> Array:
+    """A symmetric matrix whose eigenvalues lie apart."""
+    q = _orthonormal(rng, m, m)
+    value = q * rng.permutation(np.arange(m) - m / 2 + rng.uniform(-0.3, 0.3, m)) @ q.T
+    return np.asarray((value + value.T) / 2)
+
+
 def _skew(rng: np.random.Generator, m: int, n: int) -> Array:
     value = _normal(rng, m, n)
     return (value - value.T) / 2
@@ -452,7 +474,10 @@ _BASES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "orthogonal": _orthonormal,
     "stiefel": _orthonormal,
     "skew": _skew,
+    "distinct": _separated,
+    "simple": _separated,
     "symmetric": _symmetric,
+    "principal": _principal,
     "invertible": _full_rank,
     "fullrank": _full_rank,
     "fullrow": _full_rank,
@@ -503,6 +528,10 @@ _FACTS: dict[str, Callable[[Array], bool]] = {
     "fullrank": lambda a: a.shape[0] >= a.shape[1] and (a.size == 0 or float(np.linalg.cond(a)) < 1e3),
     "fullrow": lambda a: a.shape[0] <= a.shape[1] and (a.size == 0 or float(np.linalg.cond(a)) < 1e3),
     "posdet": lambda a: bool(np.linalg.det(a) > 0),
+    "principal": lambda a: a.shape[0] == a.shape[1] and has_principal_root(a),
+    "simple": lambda a: bool(np.isfinite(eigvecs(a, 1)).all()),
+    "distinct": lambda a: bool(np.isfinite(eigvecs(a, len(a))).all()),
+    "fixedrank": has_clear_rank,
     "positive": lambda a: bool((a[a != 0] > 0).all()),
     "nonneg": lambda a: bool((a >= 0).all()),
     "nonzero": lambda a: bool((a != 0).all()),
@@ -532,6 +561,7 @@ _KINDS: dict[str, Callable[[Array], bool]] = {
     "nonneg": _FACTS["nonneg"],
     "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
     "invertible": _FACTS["invertible"],
+    **{fact: _FACTS[fact] for fact in ("principal", "simple", "distinct", "fixedrank")},
 }
 
 

@@ -21,7 +21,17 @@ WIDTH = 88
 """The column of the rules is at most this far to the right; a longer formula pushes its own rule on."""
 
 _SIGNS = {"nonzero": ("≠ 0", r"\ne 0"), "positive": ("> 0", "> 0"), "nonneg": ("≥ 0", r"\ge 0")}
-_WORDS = {"posdef": "positive definite", "psd": "positive semidefinite", "posdet": "of positive determinant"}
+_WORDS = {
+    "posdef": "positive definite",
+    "psd": "positive semidefinite",
+    "posdet": "of positive determinant",
+    "fullrank": "of full column rank",
+    "fullrow": "of full row rank",
+    "fixedrank": "of constant rank",
+    "principal": "free of eigenvalues on the closed negative real axis",
+    "simple": "of simple largest eigenvalue",
+    "distinct": "of distinct eigenvalues",
+}
 _PLAIN = (ops.NUM, ops.CONST)
 
 

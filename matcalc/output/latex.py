@@ -96,6 +96,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece((r"\left(", joined(map(page.piece, term.args), ", "), r"\right)"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _state_text(name: str, at: str) -> str:
     """``y_{k}``; an index joins a subscript that the name has already."""
     at = re.sub(r"\^(\d+)", r"^{\1}", at)
@@ -187,13 +195,31 @@ def _function(term: Term, page: Page) -> Piece:
     if isinstance(name, Unknown):
         primes = "'" * name.order if name.order <= 3 else f"^{{({name.order})}}"
         return _applied(latex_name(name.name) + primes, term, page)
-    if name == "abs":
+    if name == "abs" and term.is_scalar:  # of a matrix the bars would be its determinant
         return _ABSOLUTE(term, page)
     return _applied(_COMMANDS.get(name) or rf"\operatorname{{{name}}}", term, page)
 
 
 def _unvec(term: Term, page: Page) -> Piece:
     return _applied(rf"\operatorname{{unvec}}_{{{_sizes(term.attr, page)}}}", term, page)
+
+
+def _frechet(term: Term, page: Page) -> Piece:
+    args = term.args if term.args[0] is not term.args[2] else term.args[:2]
+    inside = joined((page.piece(arg) for arg in args), ", ")
+    return Piece((rf"\operatorname{{{term.op.name}}}", BRACKETS[0], inside, BRACKETS[1]))
+
+
+def _eigenvectors(term: Term, page: Page) -> Piece:
+    return _applied(rf"\operatorname{{eigvecs}}_{{{_size(term.attr, page)}}}", term, page)
+
+
+def _exponential(term: Term, page: Page) -> Piece:
+    return Piece((r"\mathrm{e}^{", signed(page.piece(term.args[0])), "}"), POSTFIX)
+
+
+def _raised_to(power: str) -> Rule:
+    return lambda term, page: _superscript(term.args[0], power, page)
 
 
 def _entry(term: Term, page: Page) -> Piece:
@@ -392,10 +418,14 @@ def _transpose(term: Term, page: Page) -> Piece:
     base = term.args[0]
     if base.op is ops.INV:
         return _superscript(base.args[0], r"-\top", page)
+    if base.op is ops.PINV:
+        return _superscript(base.args[0], r"{+}{\top}", page)
     return _superscript(base, r"\top", page)
 
 
 def _inverse(term: Term, page: Page) -> Piece:
+    if term.args[0].op is ops.SQRTM:
+        return _superscript(term.args[0].args[0], "-1/2", page)
     return _superscript(term.args[0], "-1", page)
 
 
@@ -439,9 +469,21 @@ _LATEX: dict[Op, Rule] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.EXPM: _exponential,
+    ops.SQRTM: _raised_to("1/2"),
+    ops.PINV: _raised_to("+"),
+    ops.DEXPM: _frechet,
+    ops.DLOGM: _frechet,
+    ops.NUCLEAR: _between(r"\left\lVert ", r" \right\rVert_{*}"),
+    ops.SPECTRAL: _between(r"\left\lVert ", r" \right\rVert_{2}"),
+    ops.EIGMAX: _calls(r"\lambda_{\max}"),
+    ops.EIGVECMAX: _calls(r"v_{\max}"),
+    ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder(r"\sum"),
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

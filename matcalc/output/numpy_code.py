@@ -48,6 +48,7 @@ from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term, make
 from ..terms.walk import attr_dims, contains, postorder, replace, substitute_indices
+from .spectral_source import SPECTRAL, SPECTRAL_PARTS
 
 FORMS = ("array", "matrix2d")
 ENDLESS = UNBOUNDED.atom
@@ -102,7 +103,7 @@ def _refuse(graph: _Graph) -> None:
 
 # ---------------------------------------------------------------- names
 
-_RESERVED = frozenset({"np", "special", "range", "float", "len", "enumerate", "next"})
+_RESERVED = frozenset({"np", "linalg", "special", "range", "float", "len", "enumerate", "next"})
 Source = Symbol | Family
 
 
@@ -908,6 +909,10 @@ class _Writer:
             stack.pop()
             if term.op is ops.STATE:
                 made[term] = member(self._family(_track(term)), term.attr.at)
+            elif term.op is ops.PART and made[term.args[0]].op is ops.MEMBER:
+                whole: Member = made[term.args[0]].attr
+                one = Family(f"{whole.family.name}{term.attr[0] + 1}", whole.family.index, term.rows, term.cols)
+                made[term] = member(one, whole.at)
             elif term not in made:
                 args = tuple(made[arg] for arg in term.args)
                 made[term] = term if args == term.args else with_args(term, args)
@@ -918,16 +923,22 @@ class _Writer:
         return Family(self.stems.get(track, "s"), loop.index, loop.slot.rows, loop.slot.cols)
 
     def _equations(self, node: _Node) -> str:
-        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``."""
+        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``.
+
+        Of coupled states ``y``, which are a tuple in the code, the first is called ``y1`` here.
+        """
         start, body = node.term.args
         loop: Loop = node.term.attr
         stem, variable = self.stems[node.term], node.inner.variable
         first = format_dim(loop.first, self._variables(loop.first, node.home)).replace(" ", "")
-        texts = [
-            _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
-            for term, scope in ((start, node.home), (body, node.inner))
-        ]
-        return f"{stem}[{first}] = {texts[0]}; {stem}[{variable}{'+' if loop.step > 0 else '-'}1] = {texts[1]}"
+        following = f"{variable}{'+' if loop.step > 0 else '-'}1"
+        coupled = start.op is ops.JOINT and body.op is ops.JOINT
+        told: list[str] = []
+        for at, whole, scope in ((first, start, node.home), (following, body, node.inner)):
+            for number, term in enumerate(whole.args if coupled else (whole,), 1):
+                text = _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
+                told.append(f"{stem}{number if coupled else ''}[{at}] = {text}")
+        return "; ".join(told)
 
     def _variables(self, d: Dim, scope: _Scope) -> dict[Atom, str]:
         return {index: scope.binding(frozenset((index,))).variable for index in d.indices}
@@ -1265,6 +1276,15 @@ def _block(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     return _call("np.array", f"[{rows}]", "dtype=float") if {*kinds} == {SCALAR} else _call("np.block", f"[{rows}]")
 
 
+def _joint(_w: _Writer, _node: _Node, args: list[_Code]) -> _Code:
+    """Coupled states are a tuple."""
+    return _Code(f"({', '.join(c.text for c in args)})")
+
+
+def _part(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _Code(f"{args[0].at(ATOM)}[{node.term.attr[0]}]")
+
+
 def _entry(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     i, j = (w.place(at, ONE, node.inner) for at in node.term.attr)
     places = {COLUMN: i, ROW: j}.get(_kind(node.term.args[0]), f"{i}, {j}")
@@ -1340,6 +1360,25 @@ def _function(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
 
 def _calling(function: str, behind: str = "") -> Emit:
     return lambda _w, _node, args: _Code(f"{function}({args[0].text}){behind}")
+
+
+def _of_arrays(function: str) -> Emit:
+    """A helper or a function of modules that takes 2-D arrays and gives one, or a number."""
+
+    def emit(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+        for name in SPECTRAL_PARTS.get(function, ()):
+            w.helper(name)
+        texts = [_as_2d(code, _kind(term)) for code, term in zip(args, node.term.args, strict=True)]
+        if isinstance(node.term.attr, Dim):
+            texts.append(w.dim(node.term.attr, node.inner).text)
+        kind = _kind(node.term)
+        return _converted(_call(function, *texts), kind if node.term.op in _NUMBERS else MATRIX, kind)
+
+    return emit
+
+
+_NUMBERS = frozenset({ops.NUCLEAR, ops.SPECTRAL, ops.EIGMAX})
+"""Functions of matrices whose value is a number."""
 
 
 def _filled(function: str) -> Emit:
@@ -1429,7 +1468,22 @@ _CODE: dict[Op, Emit] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
     ops.INNER: _inner,
+    ops.EXPM: _of_arrays("linalg.expm"),
+    ops.LOGM: _of_arrays("_logm"),
+    ops.SQRTM: _of_arrays("_sqrtm"),
+    ops.DEXPM: _of_arrays("_dexpm"),
+    ops.DLOGM: _of_arrays("_dlogm"),
+    ops.SYLVESTER: _of_arrays("linalg.solve_sylvester"),
+    ops.PINV: _of_arrays("_pinv"),
+    ops.POLAR: _of_arrays("_polar"),
+    ops.NUCLEAR: _of_arrays("_nuclear"),
+    ops.SPECTRAL: _of_arrays("_spectral"),
+    ops.EIGMAX: _of_arrays("_eigmax"),
+    ops.EIGVECMAX: _of_arrays("_eigvecs"),
+    ops.EIGVECS: _of_arrays("_eigvecs"),
     ops.SUM: _never,
     ops.PROD: _never,
     ops.STATE: _never,
@@ -1477,6 +1531,7 @@ def _sigmoid(x):
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 """,
+    **SPECTRAL,
     "_softmax": """\
 def _softmax(x):
     powers = np.exp(x - np.max(x, axis=-1, keepdims=True))
@@ -1736,7 +1791,8 @@ def _derive(readings: Sequence[_Reading]) -> dict[Name, _Size]:
 
 
 def _module(name: str, body: list[str], roots: Mapping[str, Term], head: _Head, writer: _Writer) -> str:
-    imports = ["import numpy as np", *(["from scipy import special"] if "special" in writer.helpers else [])]
+    modules = [module for module in ("linalg", "special") if module in writer.helpers]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
     helpers = [_HELPERS[h] for h in sorted(writer.helpers) if h in _HELPERS]
     arguments = head.arguments
     parameters = f"*, {', '.join(arguments)}" if arguments else ""

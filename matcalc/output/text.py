@@ -88,6 +88,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece(("(", joined(map(page.piece, term.args), ", "), ")"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _constant(term: Term, page: Page) -> Piece:
     return Piece((page.spell(term.attr),))
 
@@ -134,6 +142,16 @@ def _function(term: Term, page: Page) -> Piece:
 def _unvec(term: Term, page: Page) -> Piece:
     sizes = ", ".join(page.size(size) for size in term.attr)
     return Piece(("unvec(", signed(page.piece(term.args[0])), ", ", sizes, ")"))
+
+
+def _frechet(term: Term, page: Page) -> Piece:
+    """``dexpm(A, E)``, and ``dexpm(A, E, B)`` where the two sides differ."""
+    args = term.args if term.args[0] is not term.args[2] else term.args[:2]
+    return Piece((term.op.name, "(", joined((page.piece(arg) for arg in args), ", "), ")"))
+
+
+def _eigenvectors(term: Term, page: Page) -> Piece:
+    return Piece(("eigvecs(", signed(page.piece(term.args[0])), ", ", page.size(term.attr), ")"))
 
 
 def _entry(term: Term, page: Page) -> Piece:
@@ -372,9 +390,14 @@ _ASCII: dict[Op, Rule] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.DEXPM: _frechet,
+    ops.DLOGM: _frechet,
+    ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
 }
 

@@ -165,6 +165,10 @@ _SCALAR_MEANING: dict[str, str | None] = {
     "invertible": "nonzero",
     "fullrank": "nonzero",
     "fullrow": "nonzero",
+    "fixedrank": "nonzero",
+    "principal": "positive",
+    "simple": None,
+    "distinct": None,
 }
 """What a fact about matrices means for a 1×1 one; None: always true."""
 

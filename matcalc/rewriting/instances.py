@@ -118,7 +118,12 @@ def variable_name(term: Term) -> str | None:
     return str(term.attr.family.name) if term.op is ops.MEMBER else None
 
 
-DRAWN = {"fullrank": frozenset({"tall"}), "fullrow": frozenset({"wide"}), "nonzero": frozenset[str]()}
+DRAWN = {
+    "fullrank": frozenset({"tall"}),
+    "fullrow": frozenset({"wide"}),
+    "nonzero": frozenset[str](),
+    "fixedrank": frozenset[str](),
+}
 """How variables are drawn for a fact that the sampler has no draw for: full rank is what a random matrix has."""
 
 

@@ -85,6 +85,7 @@ FACTS = frozenset(
         *("symmetric", "skew", "psd", "posdef", "invertible", "orthogonal", "stiefel"),
         *("diagonal", "lower", "upper", "fullrank", "fullrow", "posdet", "square"),
         *("positive", "nonneg", "nonzero", "integer"),
+        *("principal", "simple", "distinct", "fixedrank"),
     }
 )
 """The facts that rules and declarations may name."""

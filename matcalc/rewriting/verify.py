@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 WANTED = 20
 """Comparisons made for one row; as many different instances."""
+_DOMAINS = ("any", "any", "positive", "unit", "dominant")
+"""Where the inputs of one comparison are drawn, until both sides have a value."""
 LIMIT = 1e-7
 """The largest relative difference that counts as equal."""
 HUGE = 1e9
@@ -167,14 +169,14 @@ def _outcome(row: Row, use: Use, seed: int, dropped: Has | None = None) -> Outco
     from ..numeric.sample import PROFILES, sample
 
     outside: Outcome | None = None
-    for attempt in range(4 if dropped is None else 1):
+    for attempt in range(len(_DOMAINS) if dropped is None else 1):
         try:
             env = sample(
                 use.given,
                 seed + 101 * attempt,
                 size_hint=(2, 3),
                 profile=PROFILES[seed % len(PROFILES)],
-                domain=("any", "any", "positive", "unit")[attempt],
+                domain=_DOMAINS[attempt],
                 require=use.require,
             )
         except MatcalcError:
@@ -249,6 +251,8 @@ def holds_numerically(fact: str, a: Array) -> bool:
     """Whether a matrix has a fact, up to rounding."""
     import numpy as np
 
+    from ..numeric.spectral import eigvecs, has_clear_rank, has_principal_root
+
     m, n = a.shape
     close = float(1e-9 * max(1.0, np.abs(a).max(initial=0.0)))
 
@@ -283,12 +287,16 @@ def holds_numerically(fact: str, a: Array) -> bool:
         "integer": lambda: same(np.round(a)),
         "posdet": lambda: m == n and rank() == n and float(np.linalg.slogdet(a)[0]) > 0,
         "square": lambda: m == n,
+        "principal": lambda: m == n and has_principal_root(a),
+        "simple": lambda: m == n and bool(np.isfinite(eigvecs(a, 1)).all()),
+        "distinct": lambda: m == n and bool(np.isfinite(eigvecs(a, n)).all()),
+        "fixedrank": lambda: has_clear_rank(a),
     }
     return table[fact]()
 
 
 _SHAPES_OF = {"square": ((3, 3), (1, 1)), "any": ((3, 3), (2, 4), (4, 2), (3, 1), (1, 3), (1, 1))}
-_ANY_SHAPE = frozenset({"positive", "nonneg", "nonzero", "integer"})
+_ANY_SHAPE = frozenset({"positive", "nonneg", "nonzero", "integer", "fixedrank"})
 _TALL = frozenset({"stiefel", "fullrank"})
 
 
@@ -368,7 +376,7 @@ def _has_all(facts: Iterable[str], value: Array) -> bool:
 
 
 def _special(value: Array) -> list[Array]:
-    """As drawn (first), ones, negative, zero, of lower rank, with one zero entry, symmetric, indefinite."""
+    """As drawn (first), ones, negative, zero, of lower rank, with one zero entry; symmetric, indefinite, rotating."""
     import numpy as np
 
     m, n = value.shape
@@ -379,6 +387,7 @@ def _special(value: Array) -> list[Array]:
     made = [value, np.ones((m, n)), -np.abs(value), np.zeros((m, n)), lower, pierced]
     if m == n:
         made += [lower.T @ lower, value + value.T, np.eye(n), np.diag(np.where(np.arange(n) % 2, 1.0, -1.0))]
+        made += [4 * (np.triu(np.ones((n, n)), 1) - np.tril(np.ones((n, n)), -1))]
     return made
 
 
@@ -413,6 +422,8 @@ def shadowed(row: Rule | LinearRow, among: Sequence[Rule] | Sequence[LinearRow],
 def _first_rule(rule: Rule, made: Instance, among: Sequence[Rule]) -> str | None:
     left = instantiate(rule.left, {**made.bindings, "diff": build.diff})
     if next(match_root(rule.left, left), None) is None:
+        return None
+    if rule.ordered and Rewriter((rule,), _facts(())).apply_at_root(left) is None:
         return None
     rewriter = Rewriter(among, _facts(made.assumptions))
     for term in postorder(left):

@@ -12,7 +12,7 @@ Every other identity is a named rule.  What is kept here by construction:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -225,6 +225,8 @@ def scaled(number: Number, term: Term) -> Term:
 def add(*terms: Term) -> Term:
     """The sum, flat, like terms collected.  Raises :class:`ShapeError` when shapes differ."""
     first = terms[0]
+    if first.op is ops.JOINT and len(terms) > 1 and all(term.op is ops.JOINT for term in terms):
+        return joint(*(add(*places) for places in zip(*(term.args for term in terms), strict=True)))
     rows, cols = first.rows, first.cols
     for term in terms:
         if term.rows is not rows or term.cols is not cols:
@@ -379,6 +381,8 @@ def scale(scalar: Term, term: Term) -> Term:
 
 def smul(scalar: Term, term: Term) -> Term:
     """A scalar times a scalar or an array."""
+    if term.op is ops.JOINT:
+        return joint(*(smul(scalar, place) for place in term.args))
     return times(scalar, term) if term.is_scalar else scale(scalar, term)
 
 
@@ -868,6 +872,40 @@ def block(rows: Sequence[Sequence[Term]]) -> Term:
     return make(ops.BLOCK, tuple(a for row in rows for a in row), Grid(len(rows), width), height, breadth)
 
 
+def joint(*parts: Term) -> Term:
+    """Several states as one column: their vec's on top of one another."""
+    first = parts[0]
+    if first.op is ops.PART and all(
+        p.op is ops.PART and p.args == first.args and p.attr == (i, *first.attr[1:]) for i, p in enumerate(parts)
+    ):
+        return first.args[0]
+    height = ZERO
+    for a in parts:
+        height = height + a.rows * a.cols
+    return make(ops.JOINT, parts, None, height, ONE)
+
+
+def part(term: Term, which: int, shapes: Sequence[Dim]) -> Term:
+    """One of the states that :func:`joint` put together; ``shapes`` are the rows and columns of each, in turn."""
+    rows, cols = shapes[2 * which : 2 * which + 2]
+    if term.op is ops.JOINT:
+        return term.args[which]
+    if term.op is ops.ZEROS:
+        return zeros(rows, cols)
+    if term.op is ops.ADD:
+        return add(*(part(a, which, shapes) for a in term.args))
+    if term.op is ops.SCALE:
+        return smul(term.args[0], part(term.args[1], which, shapes))
+    if term.op is ops.SUM:
+        return sum_over(term.attr.index, part(term.args[0], which, shapes))
+    return make(ops.PART, (term,), (which, *shapes), rows, cols)
+
+
+def joint_shapes(term: Term) -> tuple[Dim, ...]:
+    """Rows and columns of each of the states that a :func:`joint` holds."""
+    return tuple(d for a in term.args for d in a.shape)
+
+
 def diff(term: Term) -> Term:
     """The differential d(A), of A's shape."""
     return make(ops.DIFF, (term,), None, term.rows, term.cols)
@@ -949,6 +987,9 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     canonical = Symbol(f"%{level}", here.rows, here.cols, frozenset(), "state")
     if here != canonical:
         body = replace(body, {sym(here): sym(canonical)})
+    if body.op is ops.JOINT and start.op not in (ops.JOINT, ops.STATE):
+        shapes = [substitute(d, {wanted: loop.first - loop.step}) for d in joint_shapes(body)]
+        start = joint(*(part(start, i, shapes) for i in range(len(body.args))))
     moved = Loop(wanted, loop.step, loop.first, loop.at, canonical)
     if start.op is ops.STATE and start.args[1] is body and start.attr == moved.started(start.attr.first, loop.first):
         start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
@@ -1050,12 +1091,19 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.ENTRY: lambda a, attr: entry(a[0], *attr),
     ops.SLICE: lambda a, attr: submatrix(a[0], *attr),
     ops.BLOCK: _grid,
+    ops.JOINT: lambda a, _: joint(*a),
+    ops.PART: lambda a, attr: part(a[0], attr[0], attr[1:]),
     ops.SUM: lambda a, attr: binder(ops.SUM, attr, a[0]),
     ops.PROD: lambda a, attr: binder(ops.PROD, attr, a[0]),
     ops.STATE: lambda a, attr: state(attr, a[0], a[1]),
     ops.DIFF: lambda a, _: diff(a[0]),
     ops.INNER: lambda a, _: inner(a[0], a[1]),
 }
+
+
+def extend(constructors: Mapping[Op, Callable[[tuple[Term, ...], Any], Term]]) -> None:
+    """Make the constructors of further operators known."""
+    _REBUILD.update(constructors)
 
 
 def sum_of(terms: Iterable[Term], rows: Dim, cols: Dim) -> Term:

@@ -91,9 +91,27 @@ ENTRY = _op("entry", 1, 5, linear=(0,))  # attr: (i, j)
 SLICE = _op("slice", 1, 5, linear=(0,))  # attr: (i, j, k, l): rows i to j, columns k to l
 BLOCK = _op("block", ANY, 8, linear=(ANY,))  # attr: Grid
 
+# functions of matrices
+EXPM = _op("expm", 1, 5)
+LOGM = _op("logm", 1, 5)  # principal
+SQRTM = _op("sqrtm", 1, 5)  # principal
+DEXPM = _op("dexpm", 3, 5, linear=(1,))  # A, E, B: the block at the top right of expm([A, E; 0, B])
+DLOGM = _op("dlogm", 3, 5, linear=(1,))  # A, E, B: the block at the top right of logm([A, E; 0, B])
+SYLVESTER = _op("sylvester", 3, 5, linear=(2,))  # A, B, C: the X with A*X + X*B = C
+PINV = _op("pinv", 1, 5)
+POLAR = _op("polar", 1, 5)  # the factor U*V' of A = U*diag(s)*V'
+NUCLEAR = _op("nuclear", 1, 5)
+SPECTRAL = _op("spectral", 1, 5)
+EIGMAX = _op("eigmax", 1, 5)  # of a symmetric matrix; any other counts by its symmetric part
+EIGVECMAX = _op("eigvecmax", 1, 5)
+EIGVECS = _op("eigvecs", 1, 5)  # attr: Dim, how many
+
 # binders
 SUM = _op("sum", 1, 8, linear=(0,), binder=True)  # attr: Range
 PROD = _op("prod", 1, 8, binder=True)  # attr: Range; ordered
+
+JOINT = _op("joint", ANY, 8, linear=(ANY,))  # coupled states as one: the vec's on top of one another
+PART = _op("part", 1, 5, linear=(0,))  # attr: (which, rows, cols, rows, cols, ...): one of the coupled states
 
 # args: start, body; attr: Loop; binds the index and the previous state in the body
 STATE = _op("state", 2, 8, binder=True)
