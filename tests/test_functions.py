@@ -51,7 +51,8 @@ FORMS = {
         "s": """
             α*α | α/(1 + α^2) | β'*β | γ'*δ*β | tr(ε) | sum(δ) | sum(β) | norm1(γ) | logsumexp(β) | norm(δ)^2 | norm2(β)
             | β[i] | δ[i,j] | (δ*ε)[i,2] | ε[1,1] | sum(softmax(δ) .* δ) | c'*logsumexp(δ) | sum(tril(ε))
-            | norm(vech(ε))^2 | sum(khatrirao(δ,ε)) | sum(ε .^ 3) | β'*softmax(β) | sum(k=1..n, β[k]^2) | sum(k=1..m, ind(k >= 2)*γ[k])
+            | norm(vech(ε))^2 | sum(khatrirao(δ,ε)) | sum(ε .^ 3) | β'*softmax(β) | sum(k=1..n, β[k]^2)
+            | sum(k=1..m, ind(k >= 2)*γ[k])
             | prod(k=1..n, 2 + sin(β[k])) | (1 + α^2)^s | 2^α | lgamma(1 + exp(α)) | sum(digamma(1 .+ exp(β)))
             | sum(sqrt(1 .+ δ.^2)) | log(1 + exp(α)) | 1/(1 + exp(-α)) | log(sum(exp(β))) | sum([δ; ε]) | norm([δ, γ])^2
             | sum(δ[1..2,1..n]) | β[2..n]'*β[1..n-1] | sum(polygamma(2, 1 .+ exp(β))) | sum((1 .+ β.^2) .^ y)
