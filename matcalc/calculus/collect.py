@@ -32,6 +32,8 @@ RUNNING = 1_000_001
 Power = tuple[Term, Number]
 Simplify = Callable[[Term], Term]
 
+_UNITS = frozenset({ops.EYE, ops.ONES})
+
 HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL, ops.ENTRY, ops.SUM})
 """Linear operations of one argument: L(A) + L(B) is L(A + B)."""
 
@@ -39,9 +41,9 @@ HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL
 def cost(term: Term) -> tuple[int, int, int]:
     """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums.
 
-    Identities are free, so that ``B*A + A`` becomes ``(B + I)*A``.
+    Identities and ones are free, so that ``B*A + A`` becomes ``(B + I)*A``.
     """
-    nodes = [node for node in postorder(term) if node.op is not ops.EYE]
+    nodes = [node for node in postorder(term) if node.op not in _UNITS and node is not build.ONE_NUM]
     inside = sum(abs(coefficient(a)[0]) != 1 for node in nodes if node.op is ops.ADD for a in node.args)
     return len(nodes), term.weight, inside
 
@@ -287,8 +289,6 @@ def _runs(parts: list[Addend], kind: Op, last: bool) -> Iterable[Common]:
 
     longest: dict[tuple[tuple[int, ...], bool], tuple[Any, dict[int, int]]] = {}
     for run, members in _grouped(keys()).items():
-        if all(parts[i].kind is None for i in members):
-            continue
         whole = [i for i in members if len(parts[i].factors) == len(run)]
         if whole and not _identity_fits(parts, members, len(run), kind, last):
             continue
