@@ -80,8 +80,8 @@ def induction(system: System, before: Term, after: Term) -> list[Step] | None:
     None when that is not how they differ, or the step of the induction is not seen by the rules.
     """
     for state in [t for t in postorder(after) if t.op is ops.STATE and not contains(before, t)]:
-        index = next(iter(state.attr.at.atoms()), None)
-        if index is None or (state.attr.at - dim(index)).constant is None:
+        index = next((a for a in state.attr.at.atoms() if (state.attr.at - dim(a)).constant is not None), None)
+        if index is None:
             continue
         for part in postorder(before):
             if part.shape == state.shape and system.simplify(replace_outermost(before, {part: state})) is after:

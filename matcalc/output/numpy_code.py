@@ -660,8 +660,8 @@ class _Plan:
         inner = block.looped(loop.index, low, high, run)
         args = [self._used_in(start, block)]
         if last != before:
-            guard = [indicator("<" if up else ">", loop.index, reach)] if isinstance(reach, Dim) else []
-            run.rest = inner.inside(guard)
+            guard = indicator("<" if up else ">", loop.index, reach) if isinstance(reach, Dim) else ONE_NUM
+            run.rest = inner.inside([guard] if guard.op is ops.IND else [])
         args.append(self._used_in(body, run.rest or inner))
         args += [self._used_in(part, run.rest if run.rest and ends[part] == before else inner) for part in run.parts]
         return _Node(term, binding, block, inner, args, [], users)
