@@ -390,16 +390,16 @@ class Collector:
 
     def __init__(self, simplify: Simplify) -> None:
         self.simplify = simplify
-        self._known: dict[Term, Term] = {}
+        self.known: dict[Term, Term] = {}
 
     def __call__(self, total: Term) -> Term:
         """The cheapest form found of a sum; of any other term, itself."""
         if total.op is not ops.ADD:
             return total
-        found = self._known.get(total)
+        found = self.known.get(total)
         if found is None:
-            self._known[total] = total  # the search does not enter the same sum twice
-            found = self._known[total] = min(self._search(total), key=cost)
+            self.known[total] = total  # the search does not enter the same sum twice
+            found = self.known[total] = min(self._search(total), key=cost)
         return found
 
     def product(self, total: Term) -> Term:

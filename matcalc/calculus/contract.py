@@ -8,27 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
 from ..terms.dims import ONE, Dim, Index, dim
 from ..terms.term import Term
 from ..terms.walk import postorder
 
 MAX_DEPTH = 30
-"""Deeper bodies are left as they are."""
+"""Deeper sums are left as they are."""
 
 
 def contracted(total: Term, simplify: Callable[[Term], Term]) -> Term | None:
-    """A sum over an index without that index, or None where the body is of another kind."""
-    index = total.attr.index
-    body = total.args[0]
-    if body.depth <= MAX_DEPTH:
-        inner = {t: c for t in postorder(body) if t.op is ops.SUM and (c := contracted(t, simplify)) is not None}
-        body = simplify(replace_outermost(body, inner)) if inner else body
-    if index.lo is not ONE or index not in body.indices or body.depth > MAX_DEPTH or index.hi.indices:
+    """A sum over an index without that index, or None where the body is of another kind.
+
+    Sums inside are contracted first.
+    """
+    if total.depth > MAX_DEPTH:
         return None
-    product = _Contraction(index).of(body)
-    return None if product is None else simplify(product)
+    made: dict[Term, Term] = {}
+    for node in postorder(total):
+        args = tuple(made[a] for a in node.args)
+        new = node if args == node.args else simplify(build.with_args(node, args))
+        made[node] = _without_index(new, simplify) if new.op is ops.SUM else new
+    return None if made[total].op is ops.SUM else made[total]
+
+
+def _without_index(total: Term, simplify: Callable[[Term], Term]) -> Term:
+    index = total.attr.index
+    if index.lo is not ONE or index not in total.args[0].indices or index.hi.indices:
+        return total
+    product = _Contraction(index).of(total.args[0])
+    return total if product is None else simplify(product)
 
 
 class _Contraction:

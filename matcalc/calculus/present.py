@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..errors import LimitExceeded
 from ..rewriting.match import FLAT
 from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
@@ -31,6 +32,9 @@ MAX_PRODUCED = 24
 
 MAX_CHANGES = 50
 """At most so many rows of ``rules/present.rules`` are used."""
+
+MAX_KNOWN = 50_000
+"""With more parts than this remembered, memory starts anew."""
 
 MAX_NODES = 400
 """In larger terms only parts that take fewer nodes written out are searched."""
@@ -91,7 +95,8 @@ class Presenter:
         self.last_rows = system.rewriter("present")
         self._improved_forms: dict[tuple[Term, bool], Term] = {}
         self._collected: dict[Term, Term] = {}
-        self._settled: set[Term] = set()
+        self._plain: set[Term] = set()
+        """Parts that no row of ``rules/present.rules`` is about."""
 
     @staticmethod
     def of(system: System) -> Presenter:
@@ -106,6 +111,11 @@ class Presenter:
         known = self._collected.get(term)
         if known is not None:
             return known
+        if len(self._improved_forms) > MAX_KNOWN:
+            self._improved_forms.clear()
+            self._collected.clear()
+            self._plain.clear()
+            self.collect.known.clear()
         best, lowest = term, cost(term)
         seen = {term}
         for _ in range(MAX_ROUNDS if lowest[0] <= MAX_NODES else 1):
@@ -143,13 +153,16 @@ class Presenter:
         if whole > MAX_NODES:
             return None
         for node in postorder(term):
-            if node in self._settled:
+            if node in self._plain:
                 continue
+            plain = True
             for rule, form, least in self._last_forms(node):
+                plain = False
                 new = replace_outermost(term, {node: form})
                 if new is not term and size(new) <= whole - least:
                     return Change(rule, new)
-        self._settled |= set(postorder(term))
+            if plain:
+                self._plain.add(node)
         return None
 
     def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
@@ -235,7 +248,10 @@ class Presenter:
     def _rearranged(self, term: Term) -> Iterator[Term]:
         yield term
         for rewriter in self.rearrangements:
-            new = rewriter.normalize(term)
+            try:
+                new = rewriter.normalize(term)
+            except LimitExceeded:  # a form less to try
+                continue
             if new is not term:
                 yield new
 
