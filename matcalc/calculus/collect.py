@@ -382,6 +382,24 @@ def _wrap(example: Term, inside: Term) -> Term:
     return build.with_args(example, (inside,))
 
 
+def _blocks(total: Term) -> Iterable[Term]:
+    """Matrices of blocks alike in their division added block by block."""
+    groups: dict[Any, list[Term]] = {}
+    for addend in total.args:
+        part = split(addend)
+        if part.kind is None and part.factors and part.factors[0].op is ops.BLOCK:
+            block = part.factors[0]
+            groups.setdefault((block.attr, tuple(a.shape for a in block.args)), []).append(addend)
+    for addends in groups.values():
+        if len(addends) > 1:
+            parts = list(map(split, addends))
+            scalars = [join(part._replace(factors=())) for part in parts]
+            rows = zip(*(part.factors[0].args for part in parts), strict=True)
+            inside = [build.add(*map(build.smul, scalars, row)) for row in rows]
+            whole = build.with_args(parts[0].factors[0], tuple(inside))
+            yield build.add(whole, *(a for a in total.args if a not in addends))
+
+
 # ---------------------------------------------------------------- the search
 
 
@@ -437,8 +455,8 @@ class Collector:
             rest = self(self.simplify(build.add(*map(common.take, common.members))))
             others = [a for i, a in enumerate(core.args) if i not in common.members]
             yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
-        for square in squared(core, self.simplify):
-            yield build.smul(build.num(number), square)
+        for other in (*squared(core, self.simplify), *_blocks(core)):
+            yield build.smul(build.num(number), other)
 
 
 def _choices(found: list[Common], count: int) -> list[Common]:

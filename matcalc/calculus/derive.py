@@ -12,6 +12,7 @@ from ..terms.dims import dim
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import open_state, postorder, replace
+from .collect import cost
 from .places import at_member, sum_out
 from .present import present
 from .reverse import Reverse, reverse
@@ -99,7 +100,11 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
 def _once(system: System, function: Term, where: Variable, table: str) -> tuple[Term, tuple[Condition, ...]]:
     seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
     found = reverse(system, function, seed, targets_of(function, where), table)
-    return present(system, system.simplify(_arrived(found, function, where, table))), found.conditions
+    answer = present(system, system.simplify(_arrived(found, function, where, table)))
+    if where.family is None and where.target.is_scalar and all(t.op is not ops.STATE for t in postorder(function)):
+        tangent = _forward(system, function, lambda leaf: build.ONE_NUM if leaf is where.target else None)
+        answer = min(answer, present(system, system.simplify(build.vec(tangent))), key=cost)
+    return answer, found.conditions
 
 
 def _arrived(found: Reverse, function: Term, where: Variable, table: str) -> Term:
