@@ -92,9 +92,7 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
     return Reverse(carried, tuple(conditions))
 
 
-def _stacked(
-    system: System, node: Term, goal: Collection[Term], conditions: dict[Condition, None]
-) -> dict[Term, Term]:
+def _stacked(system: System, node: Term, goal: Collection[Term], conditions: dict[Condition, None]) -> dict[Term, Term]:
     """The Jacobian of a column of blocks: those of the blocks, one above the other."""
     found = []
     for part in node.args:
