@@ -827,7 +827,8 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
         if (at.constant is not None and at.constant < 1) or ((at - length).constant or 0) > 0:
             raise ShapeError(f"there is no entry {at} among 1 to {length}")
     if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
-        return term.args[int(a.constant - 1) * term.attr.cols + int(b.constant - 1)]
+        grid: Grid = term.attr
+        return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
     return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
 
 
