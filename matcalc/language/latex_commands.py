@@ -83,7 +83,7 @@ class Commands(PostLex):
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """Rewrite the stream of tokens."""
         brackets: list[str] = []
-        before, side, filled = "", "", ""
+        earlier, before, side, filled = "", "", "", ""
         for token in stream:
             if token.type == "_COMMAND" and token in ("\\left", "\\right"):
                 side = str(token)
@@ -91,6 +91,8 @@ class Commands(PostLex):
             if token in ("\\.", ".") and side:
                 side = ""
                 continue
+            if "_SUB" in (before, earlier) and token in ("\\max", "\\min"):  # \lambda_{\max}
+                token = Token.new_borrow_pos("NAME", token[1:], token)
             made = _meaning(token)
             if made is None:
                 continue
@@ -111,7 +113,7 @@ class Commands(PostLex):
                     brackets.pop()
             if kind == "FILLED" or (filled == "FILLED" and kind != "_SUB"):
                 filled = "FILLED" if kind == "FILLED" else ""
-            before = kind
+            earlier, before = before, kind
             yield made if kind == made.type else Token.new_borrow_pos(kind, made.value, made)
 
 
