@@ -21,6 +21,7 @@ from .errors import (
     ShapeError,
     UnknownName,
 )
+from .limits import limits
 
 if TYPE_CHECKING:
     from .interface.derivative import Derivative
@@ -79,6 +80,7 @@ __all__ = [
     "hessian",
     "inv",
     "kron",
+    "limits",
     "logdet",
     "matrix",
     "norm",

@@ -18,6 +18,7 @@ from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expre
 from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
+from ..limits import bounded
 from ..output.derivation import (
     data_condition,
     data_equations,
@@ -244,6 +245,7 @@ class Session:
             self.names, self.last, self._answers = kept[1:]
             raise
 
+    @bounded
     def _statement(self, node: Node, text: str) -> Answer:
         try:
             if LAST not in self.scope.definitions:
@@ -368,6 +370,7 @@ class Session:
             notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
         )
 
+    @bounded
     def derivative(
         self, expr: str, wrt: str, form: str = "auto", route: str = "differential", structured: bool = False
     ) -> Derivative:

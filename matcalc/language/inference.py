@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
+from ..limits import tick
 from ..terms import build
 from ..terms.dims import (
     MINUS_ONE,
@@ -138,6 +139,7 @@ class Inference(Names):
         if handler is None:
             raise ParseError(f"{frame.source(node)} is not an expression").locate(frame.text, node.start, node.end)
         self.visited += 1
+        tick()
         try:
             shape: Shape = yield from handler(self, node, frame)
         except MatcalcError as error:

@@ -18,15 +18,13 @@ from lark.lark import PostLex
 from lark.lexer import ContextualLexer
 
 from ..errors import LimitExceeded, ParseError
+from ..limits import ADJUST, current
 from ..resources import data_dir
 from .latex import Builder, read_latex
 from .latex_commands import Commands
 from .syntax import Node
 
 STARTS = ("script", "expression", "rulefile", "type")
-MAX_LENGTH = 4_000_000
-"""Texts longer than this many characters are refused."""
-
 _OPEN = {"LPAR", "LSQB", "LBRACE"}
 _CLOSE = {"RPAR", "RSQB", "RBRACE"}
 _BRACKETS = _OPEN | _CLOSE | {"LNORM", "RNORM"}
@@ -199,8 +197,9 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
     ``start`` is ``expression``, ``script``, ``rulefile`` or ``type``.  Raises
     :class:`ParseError` with the place of the first thing that does not fit.
     """
-    if len(text) > MAX_LENGTH:
-        raise LimitExceeded(f"the text has more than {MAX_LENGTH} characters")
+    longest = current().characters
+    if longest is not None and len(text) > longest:
+        raise LimitExceeded(f"the text has more than {longest} characters", hint=ADJUST)
     clean = unicodedata.normalize("NFC", text)
     try:
         return _lark().parse(clean, start=start)  # type: ignore[return-value]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MatcalcError, ShapeError, UnknownName
+from ..limits import tick
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim
@@ -158,6 +159,7 @@ class _Machine:
 
     def run(self, root: Term) -> Array:
         """The value of ``root`` under the present values of the indices."""
+        tick()
         order = self.orders.get(root)
         if order is None:
             if not root.indices <= self.frame.keys():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded
+from ..limits import tick
 from ..terms import ops
 from ..terms.build import add, had, kron, mul, times, transpose, with_args
 from ..terms.dims import ONE, Name
@@ -186,6 +187,7 @@ class Rewriter:
                     if new is not term:
                         forward[term] = new
                         continue
+            tick()
             applied = self.apply_at_root(term)
             if applied is None:
                 normal[term] = term
