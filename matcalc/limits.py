@@ -31,7 +31,7 @@ class Limits:
     seconds: float | None = 60.0
     nodes: int | None = 2_000_000
     depth: int | None = 100_000
-    characters: int | None = 4_000_000
+    characters: int | None = 1_000_000
 
 
 _limits: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - frozen

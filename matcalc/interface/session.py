@@ -454,7 +454,8 @@ def _checked(value: Derivative | Solved | Expr) -> str:
     if check is None:
         raise MatcalcError("only a derivative is compared with numbers", hint="e1 == e2 compares two expressions")
     found = check()
-    return f"{'right' if found.ok else 'WRONG'}: {found.message}"
+    verdict = "right" if found.ok else "WRONG" if found.max_error == found.max_error else "not checked"
+    return f"{verdict}: {found.message}"
 
 
 @contextmanager

@@ -378,7 +378,10 @@ class Construction:
         for arg, letter in zip(args, function.signature(len(args)) or "", strict=True):
             if letter == "a":
                 terms.append((yield self.term(arg, frame)))
-        return function.build(terms, self._dims(node, frame), self._shape(node, frame))
+        shape = self._shape(node, frame)
+        if not terms and any(map(holes_of, shape)):
+            raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint="write ones(n) or ones(m,n)")
+        return function.build(terms, self._dims(node, frame), shape)
 
     def _expand(self, node: Node, frame: Frame) -> Task[Term]:
         inner = frame.calls[node]

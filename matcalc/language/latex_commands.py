@@ -9,6 +9,7 @@ from lark import Token
 from lark.lark import PostLex
 
 from ..errors import ParseError
+from ..limits import tick
 from .functions import FUNCTIONS, NOT_YET
 from .names import GREEK_NAMES
 
@@ -85,6 +86,7 @@ class Commands(PostLex):
         brackets: list[str] = []
         earlier, before, side, filled = "", "", "", ""
         for token in stream:
+            tick()
             if token.type == "_COMMAND" and token in ("\\left", "\\right"):
                 side = str(token)
                 continue

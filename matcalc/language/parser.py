@@ -18,7 +18,7 @@ from lark.lark import PostLex
 from lark.lexer import ContextualLexer
 
 from ..errors import LimitExceeded, ParseError
-from ..limits import ADJUST, current
+from ..limits import ADJUST, bounded, current, tick
 from ..resources import data_dir
 from .latex import Builder, read_latex
 from .latex_commands import Commands
@@ -45,6 +45,7 @@ class _Layout(PostLex):
         before = ""
         where = False
         for token in stream:
+            tick()
             kind = token.type
             if kind in _OPEN:
                 brackets.append(kind)
@@ -191,6 +192,7 @@ def latex_parser() -> Lark:
     )
 
 
+@bounded
 def parse_syntax(text: str, start: str = "expression") -> Node:
     """The syntax tree of a text.
 

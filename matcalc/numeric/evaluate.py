@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import MatcalcError, ShapeError, UnknownName
+from ..errors import LimitExceeded, MatcalcError, ShapeError, UnknownName
 from ..limits import tick
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
@@ -34,6 +34,15 @@ Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
 Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
 Functions = Mapping[str, Callable[[Array, int], Array]]
 Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
+
+
+MOST_ENTRIES = 4_000_000
+
+
+def check_size(rows: int, cols: int) -> None:
+    """Raise :class:`LimitExceeded` for an array that would not be evaluated in reasonable time and memory."""
+    if rows * cols > MOST_ENTRIES:
+        raise LimitExceeded(f"an array of {rows}×{cols} entries is not evaluated here")
 
 
 @dataclass(frozen=True)
@@ -194,6 +203,8 @@ class _Machine:
                 seen.add(args[at])
                 stack.append((args[at], 0))
             else:
+                if not term.indices:
+                    check_size(*self.shape(term))
                 order.append((term, *self._bindings(term), compute, args))
         return order
 
