@@ -25,8 +25,7 @@ TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 OPERATORS = ["*", "+", "-", "/", ".*", "./", ".+", ".-", "^", " ⊗ ", "@", "'"]
 FUNCTIONS = (  # noqa: SIM905
     "tr det logdet inv vec vech diag tril triu sum norm norm1 exp log sqrt abs sign tanh sigmoid relu erf expm logm "
-    "sqrtm pinv eigmax softmax logsumexp rowsums lgamma simplify expand factor trans eye ones commutation grad hess D d "
-    "solve"
+    "sqrtm pinv eigmax softmax logsumexp rowsums lgamma simplify expand factor trans eye ones grad hess D d solve"
 ).split()
 NUMBERS = ["0", "1", "2", "-1", "1/2", "100", "10^9", "n", "k", "1e300", "0.1"]
 ODD = [

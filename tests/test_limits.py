@@ -7,8 +7,8 @@ import time
 import pytest
 
 import matcalc as mc
+from matcalc.bounds import Limits, current
 from matcalc.interface.cli import main
-from matcalc.limits import Limits, current
 
 LONG = "A, B: matrix(n,n); expand(" + "*".join(["(A + B)"] * 20) + ")"
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from .. import __version__
+from ..bounds import bounded, limits
 from ..errors import LimitExceeded, MatcalcError, NoClosedForm, NotDifferentiable
-from ..limits import bounded, limits
 
 if TYPE_CHECKING:
     from ..language.syntax import Node

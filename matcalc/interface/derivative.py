@@ -6,10 +6,10 @@ from dataclasses import replace as with_changes
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..bounds import bounded
 from ..calculus import derive
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
-from ..limits import bounded
 from ..rewriting.steps import Step
 from ..terms import build, ops
 from ..terms.symbols import Unknown

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Union
 
+from ..bounds import bounded
 from ..errors import ShapeError
-from ..limits import bounded
 from ..terms import build, walk
 from ..terms.dims import Dim, dim
 from ..terms.symbols import Symbol

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
+from ..bounds import bounded
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, parse_expression
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
-from ..limits import bounded
 from ..terms import ops
 from ..terms.term import Term
 from ..terms.walk import postorder

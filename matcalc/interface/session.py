@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import bounded
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
 from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
-from ..limits import bounded
 from ..output.derivation import (
     data_condition,
     data_equations,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import bounded
 from ..calculus.system import System, system
 from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaboration, parse_expression
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..language.syntax import Node
-from ..limits import bounded
 from ..solving.equation import Condition, Equation, Solution, SolveStep
 from ..solving.solve import solve as solve_terms
 from ..terms import ops

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..bounds import tick
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
-from ..limits import tick
 from ..terms import build
 from ..terms.dims import (
     MINUS_ONE,

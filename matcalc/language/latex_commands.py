@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from lark import Token
 from lark.lark import PostLex
 
+from ..bounds import tick
 from ..errors import ParseError
-from ..limits import tick
 from .functions import FUNCTIONS, NOT_YET
 from .names import GREEK_NAMES
 

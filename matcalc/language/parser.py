@@ -14,11 +14,13 @@ from typing import Any
 
 from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.grammar import Rule
 from lark.lark import PostLex
-from lark.lexer import ContextualLexer
+from lark.lexer import ContextualLexer, TerminalDef
 
+from ..bounds import ADJUST, bounded, current, tick
+from ..cache import cached
 from ..errors import LimitExceeded, ParseError
-from ..limits import ADJUST, bounded, current, tick
 from ..resources import data_dir
 from .latex import Builder, read_latex
 from .latex_commands import Commands
@@ -164,32 +166,30 @@ class _Lexer(ContextualLexer):
 @cache
 def _lark() -> Lark:
     """One parser for all starts: most of the cost of making it is shared."""
-    text = (data_dir("grammar") / "matcalc.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        start=list(STARTS),
-        parser="lalr",
-        lexer="contextual",
-        postlex=_Layout(),
-        transformer=_Builder(),
-        maybe_placeholders=True,
-        _plugins={"ContextualLexer": _Lexer},
-    )
+    return _parser("matcalc", STARTS, _Layout(), _Builder())
 
 
 @cache
 def latex_parser() -> Lark:
     """The parser of what stands between dollars."""
-    text = (data_dir("grammar") / "latex.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        start="start",
-        parser="lalr",
-        lexer="contextual",
-        postlex=Commands(),
-        transformer=Builder(),
-        _plugins={"ContextualLexer": _Lexer},
-    )
+    return _parser("latex", ("start",), Commands(), Builder())
+
+
+def _parser(grammar: str, starts: tuple[str, ...], postlex: PostLex, builder: object) -> Lark:
+    """The parser of a grammar, its tables from the cache."""
+    given: dict[str, Any] = {"postlex": postlex, "transformer": builder, "_plugins": {"ContextualLexer": _Lexer}}
+
+    def make() -> tuple[Any, Any]:
+        text = (data_dir("grammar") / f"{grammar}.lark").read_text(encoding="utf-8")
+        lark = Lark(text, start=list(starts), parser="lalr", lexer="contextual", maybe_placeholders=True, **given)
+        data, memo = lark.memo_serialize([TerminalDef, Rule])
+        data["options"] = {name: value for name, value in data["options"].items() if name not in given}
+        return data, memo
+
+    data, memo = cached(f"grammar-{grammar}", make)
+    reader: Any = Lark  # what its stand-alone parsers are made of
+    made: Lark = reader._load_from_dict(data, memo, **given)
+    return made
 
 
 @bounded

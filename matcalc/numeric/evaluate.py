@@ -17,8 +17,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from ..bounds import tick
 from ..errors import LimitExceeded, MatcalcError, ShapeError, UnknownName
-from ..limits import tick
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim

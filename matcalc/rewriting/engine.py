@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..bounds import tick
 from ..errors import LimitExceeded
-from ..limits import tick
 from ..terms import ops
 from ..terms.build import add, had, kron, mul, times, transpose, with_args
 from ..terms.dims import ONE, Name

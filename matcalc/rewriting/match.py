@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..limits import tick
+from ..bounds import tick
 from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, substitute
 from ..terms.ops import Op

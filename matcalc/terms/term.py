@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..limits import count
+from ..bounds import count
 from .dims import NO_INDICES, ONE, Atom, Dim, Index
 from .ops import BASIS, COMMUTATION, DIFF, EYE, IND, INT, MEMBER, NUM, ONES, STATE, SYM, ZEROS, Op
 from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
