@@ -48,7 +48,7 @@ def match_dim(pattern: Dim, subject: Dim, b: Bindings) -> Bindings | None:
     if isinstance(atom, Name):
         found = b.get(atom)
         if found is None:
-            return {**b, atom: subject}
+            return None if subject.indices & b.get(_OPENED, _EMPTY) else {**b, atom: subject}
         return b if found is subject else None
     if isinstance(atom, Index):
         found = b.get(atom)
