@@ -158,7 +158,7 @@ def test_the_order_of_the_operands_does_not_matter(seed: int) -> None:
         ("(F + G)*(F + G)", "F*F + F*G + G*F + G*G", "the same normal form"),
         ("x'*F*y", "y'*F'*x", "the same normal form"),
         ("inv(eye(n) + F*G)*F", "F*inv(eye(n) + G*F)", "the difference simplifies to 0"),
-        ("sum(i=1..n, x[i]*y[i])", "x'*y", "the difference simplifies to 0"),
+        ("sum(i=1..n, x[i]*y[i])", "x'*y", "the same normal form"),
         ("det(F*G)", "det(F)*det(G)", "the same normal form"),
     ],
 )

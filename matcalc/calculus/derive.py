@@ -187,8 +187,12 @@ def _forward(system: System, term: Term, direction: Direction) -> Term:
         if node.op is ops.STATE:
             made[node] = _tangent(system, node, made.get(node.args[0]), direction)
             continue
+        if node.op is ops.BLOCK:
+            made[node] = build.with_args(node, tuple(made.get(a, build.zeros(a.rows, a.cols)) for a in node.args))
+            continue
         local = system.local_differential(node, made)
-        made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
+        pieces = build.sum_of(local.pieces, node.rows, node.cols)
+        made[node] = sum_out(_with_differentials(pieces, made), local.summed)
     return made.get(term, build.zeros(term.rows, term.cols))
 
 

@@ -152,8 +152,9 @@ class Presenter:
         whole = size(term)
         if whole > MAX_NODES:
             return None
+        row = _gradient_in_row(term)
         for node in postorder(term):
-            if node in self._plain:
+            if node in self._plain or node is row:
                 continue
             plain = True
             for rule, form, least in self._last_forms(node):
@@ -254,6 +255,14 @@ class Presenter:
                 continue
             if new is not term:
                 yield new
+
+
+def _gradient_in_row(term: Term) -> Term | None:
+    """The ``vec(G)`` of a row ``vec(G)'``, which says what the gradient is."""
+    core = coefficient(term)[1]
+    if core.op is ops.SCALE:
+        core = core.args[1]
+    return core.args[0] if core.op is ops.TRANSPOSE and core.args[0].op is ops.VEC else None
 
 
 def _tops(root: Term, order: list[Term]) -> set[Term]:
