@@ -22,6 +22,7 @@ from ..terms.term import Term
 from ..terms.walk import dependents, moved_symbol, open_state, postorder, replace, substitute_indices
 from .chain import common
 from .places import sum_out, value_at
+from .present import present
 from .system import RUNNING, Condition, System
 
 Walk = Callable[[System, Term, Term, Collection[Term], str], tuple[dict[Term, Term], tuple[Condition, ...]]]
@@ -223,13 +224,13 @@ class _Adjoint:
         state = Symbol(self.seed.attr.name + "'", *self._shape(dim(running)), frozenset(), "state")
         before = dim(running) - loop.step
         one = replace(self.back, {self.seed: build.sym(state), self.slot: self.state_at(before)}, {loop.index: before})
-        body = self._joined(one, before, loop.first)
+        body = present(self.system, self._joined(one, before, loop.first))
         return build.state(Loop(running, -loop.step, loop.at, k, state), self._begin(loop.first), body)
 
     def _begin(self, least: Dim) -> Term:
         """What arrives at the last state."""
         arriving = self.arrival.at(self.loop.at, least)
-        return build.zeros(*self._shape(self.loop.at)) if arriving is None else arriving
+        return build.zeros(*self._shape(self.loop.at)) if arriving is None else self.system.simplify(arriving)
 
     def _joined(self, carried_on: Term, k: Dim, least: Dim) -> Term:
         """What is carried on to the state at k, and what arrives there."""
@@ -274,6 +275,7 @@ class _Adjoint:
         back = replace(self.back, {part: state, self.slot: self.state_at(here)}, {loop.index: here})
         back = self._joined(back, here, loop.first + loop.step)
         one = replace(part, {self.seed: back, self.slot: self.state_at(before)}, {loop.index: before})
+        one = present(self.system, one)
         return build.state(Loop(running, -loop.step, last, dim(loop.index), state.attr), start, one)
 
 

@@ -101,7 +101,8 @@ def _joint(term: Term, page: Page) -> Piece:
 
 
 def _part(term: Term, page: Page) -> Piece:
-    return Piece((page.part(term),))
+    piece = Piece((page.part(term),))
+    return Piece((r"\mathrm{d}", _bracketed(piece)), POSTFIX) if term.args[0].op is ops.DIFF else piece
 
 
 def _state_text(name: str, at: str) -> str:

@@ -93,7 +93,8 @@ def _joint(term: Term, page: Page) -> Piece:
 
 
 def _part(term: Term, page: Page) -> Piece:
-    return Piece((page.part(term),))
+    text = page.part(term)
+    return Piece(("d(", text, ")") if term.args[0].op is ops.DIFF else (text,))
 
 
 def _constant(term: Term, page: Page) -> Piece:
