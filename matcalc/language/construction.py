@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import MatcalcError, ParseError
+from ..errors import MatcalcError, ParseError, ShapeError
 from ..terms import build, ops
-from ..terms.dims import Atom, Dim, Index, dim, substitute
+from ..terms.dims import ONE, Atom, Dim, Index, dim, substitute
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, replace, substitute_indices
-from .functions import Function
+from .functions import FUNCTIONS, Function
 from .inference import SUPERSCRIPTS, Inference, arguments, is_flag, is_zero
 from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
-from .shapes import Shape
+from .shapes import SCALAR, Shape, holes_of
 from .syntax import Node, Task
 
 
@@ -138,6 +138,9 @@ class Construction:
 
     def _index(self, node: Node, frame: Frame) -> Task[Term]:
         how = frame.how[node]
+        if isinstance(how, Node):
+            result: Term = yield self.term(how, frame)
+            return result
         dims = self._dims(node, frame)
         if how == "size":
             return build.integer(dims[0])
@@ -289,6 +292,41 @@ class Construction:
         return build.block(rows)
 
     # ------------------------------------------------------------ calls
+
+    def _rewritten(self, node: Node, frame: Frame) -> Task[Term]:
+        result: Term = yield self.term(frame.how[node], frame)
+        return result
+
+    def _identity(self, node: Node, frame: Frame) -> Task[Term]:
+        if node in frame.how:
+            result: Term = yield self.term(frame.how[node], frame)
+            return result
+        return build.eye(self._seen(node, frame, "I_n"))
+
+    def _unit(self, node: Node, frame: Frame) -> Task[Term]:
+        return build.basis(self._dims(node, frame)[0], self._seen(node, frame, "basis(i, n) outside the dollars"))
+        yield
+
+    def _seen(self, node: Node, frame: Frame, write: str) -> Dim:
+        """The size that the rest of the formula gave."""
+        size = self._shape(node, frame)[0]
+        if holes_of(size):
+            raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint=f"write {write}")
+        return size
+
+    def _vertical(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        return build.fun("abs", inner) if inner.is_scalar else build.det(inner)
+
+    def _two_norm(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        if inner.is_vector or inner.rows is ONE:
+            return build.norm(inner)
+        return FUNCTIONS["spectral"].build([inner], [], SCALAR)
+
+    def _one_norm(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        return FUNCTIONS["norm1"].build([inner], [], SCALAR)
 
     def _bars(self, node: Node, frame: Frame) -> Task[Term]:
         return build.norm((yield self.term(node.parts[0], frame)))
@@ -448,4 +486,10 @@ _HANDLERS: dict[str, _Handler] = {
     "primed": Construction._primed,
     "call": Construction._call,
     "where": Construction._where,
+    **dict.fromkeys(("juxtaposed", "euler", "filled"), Construction._rewritten),
+    "identity": Construction._identity,
+    "unit": Construction._unit,
+    "vertical": Construction._vertical,
+    "two_norm": Construction._two_norm,
+    "one_norm": Construction._one_norm,
 }

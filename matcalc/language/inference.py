@@ -26,7 +26,9 @@ from ..terms.dims import (
     substitute,
 )
 from ..terms.symbols import Family, Unknown
+from .formula import Formula, plain_integer, subscripted
 from .functions import FUNCTIONS, NOT_YET, RULE_FUNCTIONS, SPECIAL, Function
+from .latex import LATEX
 from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import Halves, Hint, Pair, Plain, Recurrence, local_definitions
@@ -42,7 +44,7 @@ SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 def is_zero(node: Node) -> bool:
     """True for a literal 0, which stands for a zero of any shape."""
-    while node.kind in ("group", "negative", "positive"):
+    while node.kind in ("group", "negative", "positive", "filled") and len(node.nodes()) == 1:
         node = node.nodes()[0]
     return node.kind == "number" and float(str(node.parts[0])) == 0
 
@@ -383,6 +385,10 @@ class Inference(Names):
     # ------------------------------------------------------------ indexing and blocks
 
     def _index(self, node: Node, frame: Frame) -> Task[Shape]:
+        if node.ops == LATEX:
+            frame.how[node] = plain = subscripted(self, node, frame)
+            found: Shape = yield self.shape(plain, frame)
+            return found
         base, slots = node.parts[0], node.parts[1].parts
         for slot in slots:
             if slot.kind == "range":
@@ -634,7 +640,7 @@ class Inference(Names):
     def _primed(self, node: Node, frame: Frame) -> Task[Shape]:
         written = str(node.parts[0])
         name = ascii_name(written.rstrip("'"))
-        if not self._is_unknown_function(name, frame):
+        if not self.is_unknown_function(name, frame):
             raise self._no_primed(name, frame)
         frame.how[node] = Unknown(name, len(written) - len(written.rstrip("'")), self._role())
         result: Shape = yield self.shape(node.parts[1], frame)
@@ -650,8 +656,18 @@ class Inference(Names):
     def _role(self) -> str:
         return "pattern" if self.patterns else "variable"
 
-    def _is_unknown_function(self, name: str, frame: Frame) -> bool:
+    def is_unknown_function(self, name: str, frame: Frame) -> bool:
+        """Whether a name was declared as a function."""
         return name in frame.scope.unknown_functions or name in self.root.scope.unknown_functions
+
+    def is_known(self, name: str, frame: Frame) -> bool:
+        """Whether a name means something: a variable, a number, a function."""
+        return self.found(name, frame) is not None or name in frame.scope.known()
+
+    def tell(self, note: str) -> None:
+        """A remark on how the text was read."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _callables(self, frame: Frame) -> set[str]:
         scope = frame.scope
@@ -661,7 +677,7 @@ class Inference(Names):
         written = str(node.parts[0])
         name = ascii_name(written)
         args = arguments(node)
-        if self._is_unknown_function(name, frame):
+        if self.is_unknown_function(name, frame):
             if len(args) != 1:
                 raise wrong_count(node, frame, "1", len(args))
             frame.how[node] = Unknown(name, 0, self._role())
@@ -875,7 +891,10 @@ class _Integers:
         raise ShapeError(f"{name} is a variable, but an integer is needed here").locate(self.text, node.start, node.end)
 
     def other(self, node: Node) -> Task[Dim]:
-        """``rows(A)`` and ``cols(A)``."""
+        """``rows(A)`` and ``cols(A)``; what LaTeX writes otherwise."""
+        plain = plain_integer(self.inference, node, self.frame)
+        if plain is not None:
+            return self.inference.integer(plain, self.frame)
         return self.inference._integer_call(node, self.frame)
 
 
@@ -986,6 +1005,12 @@ _HANDLERS: dict[str, _Handler] = {
     "call": Inference._call,
     "equation": Inference._equation,
     "where": Inference._where,
+    **dict.fromkeys(("juxtaposed", "euler", "filled"), Formula.rewritten),
+    "identity": Formula.identity,
+    "unit": Formula.unit,
+    "vertical": Formula.vertical,
+    "two_norm": Formula.two_norm,
+    "one_norm": Formula.one_norm,
 }
 _FACTORS = {
     "STAR": Inference._star,

@@ -17,6 +17,7 @@ from ..terms import build
 from ..terms.dims import ONE, Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
+from .latex import LATEX
 from .names import ascii_name
 from .parser import parse_syntax
 from .recurrence import Halves, Recurrence
@@ -155,7 +156,7 @@ class SizeReader(Protocol):
 
 def size_task(node: Node, reader: SizeReader) -> Task[Dim]:
     """The integer that a node writes."""
-    return _SIZES[node.kind](node, reader) if node.kind in _SIZES else reader.other(node)
+    return _SIZES[node.kind](node, reader) if node.kind in _SIZES and node.ops != LATEX else reader.other(node)
 
 
 def no_size(node: Node, text: str) -> MatcalcError:

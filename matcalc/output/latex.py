@@ -196,7 +196,7 @@ def _function(term: Term, page: Page) -> Piece:
     if isinstance(name, Unknown):
         primes = "'" * name.order if name.order <= 3 else f"^{{({name.order})}}"
         return _applied(latex_name(name.name) + primes, term, page)
-    if name == "abs":
+    if name == "abs" and term.is_scalar:  # of a matrix the bars would be its determinant
         return _ABSOLUTE(term, page)
     return _applied(_COMMANDS.get(name) or rf"\operatorname{{{name}}}", term, page)
 
