@@ -33,6 +33,8 @@ _WORDS = {
     "distinct": "of distinct eigenvalues",
 }
 _PLAIN = (ops.NUM, ops.CONST)
+_UNSEEN = frozenset({"d-part"})
+"""Rules whose two sides are written alike: the differential of one of coupled states."""
 
 
 # ---------------------------------------------------------------- conditions
@@ -47,15 +49,21 @@ def _without_sign(term: Term, fact: str) -> Term:
 def text_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
     """``n ≠ 0``, ``Σ is positive definite``."""
     if term.is_scalar and fact in _SIGNS:
-        return f"{to_unicode(_without_sign(term, fact), names)} {_SIGNS[fact][0]}"
-    return f"{to_unicode(term, names)} is {_WORDS.get(fact, fact)}"
+        return _about(to_unicode(_without_sign(term, fact), names), f" {_SIGNS[fact][0]}", TEXT_WHERE)
+    return _about(to_unicode(term, names), f" is {_WORDS.get(fact, fact)}", TEXT_WHERE)
 
 
 def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
     """The same as LaTeX."""
     if term.is_scalar and fact in _SIGNS:
-        return f"{to_latex(_without_sign(term, fact), names)} {_SIGNS[fact][1]}"
-    return rf"{to_latex(term, names)}\text{{ is {_WORDS.get(fact, fact)}}}"
+        return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE)
+    return _about(to_latex(term, names), rf"\text{{ is {_WORDS.get(fact, fact)}}}", LATEX_WHERE)
+
+
+def _about(formula: str, said: str, marks: tuple[str, str]) -> str:
+    """What is said about a formula, the definitions in it behind."""
+    body, _, definitions = _split(formula, marks[0])
+    return f"{body}{said} ({definitions})" if definitions else f"{body}{said}"
 
 
 def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
@@ -92,10 +100,12 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
     for step in steps:
         if step.before is not last:
             rows.append((f"  {text[step.before]}", ""))
+        last = step.after
+        if step.rule in _UNSEEN:
+            continue
         sign = "⇒" if _leads_on(step) else "="
         where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
         rows.append((f"{sign} {text[step.after]}", _beside(step.rule, where)))
-        last = step.after
     rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
     rows += [(f"  where {definition}", "") for definition in told]
     return _columns(rows)
@@ -218,13 +228,15 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
     for step in steps:
         if step.before is not last:
             rows.append(f"& {text[step.before]}")
+        last = step.after
+        if step.rule in _UNSEEN:
+            continue
         sign = r"\Rightarrow\;" if _leads_on(step) else "="
         left = ""
         if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
             left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
         note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
         rows.append(f"&{sign} {left}{text[step.after]}{note}")
-        last = step.after
     rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]
     rows += [rf"& \text{{where }} {definition}" for definition in told]
     return _aligned(rows)
