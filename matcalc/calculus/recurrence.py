@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from ..terms import build, ops
-from ..terms.dims import NO_INDICES, UNBOUNDED, Dim, Index, dim, known_nonnegative, substitute
+from ..terms.dims import NO_INDICES, UNBOUNDED, Atom, Dim, Index, dim, known_nonnegative, substitute
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import dependents, moved_symbol, open_state, postorder, replace, substitute_indices
@@ -54,12 +54,14 @@ class _Arrival(NamedTuple):
     """What arrives at the states up to ``last``, gathered.
 
     ``at(k, least)`` is what arrives at the k-th alone, where k comes after ``least`` or is it; over
-    ``open`` indices the results are still to be summed.
+    ``open`` indices the results are still to be summed.  Where ``last`` may come before the start, nothing
+    arrives at the start then, as ``guard`` says.
     """
 
     last: Dim
     at: Callable[[Dim, Dim], Term | None]
     open: frozenset[Index] = NO_INDICES
+    guard: Term = build.ONE_NUM
 
 
 def through_states(
@@ -95,7 +97,7 @@ def _gathered(node: Term, uses: Sequence[Use], fixed: frozenset[Index]) -> Itera
     loop: Loop = node.attr
     left = list(uses)
     while left:
-        lasts = dict.fromkeys(last for use in left for last in _lasts(use, loop, fixed))
+        lasts = dict.fromkeys(last for use in left for last in _lasts(use, node, fixed))
         choices = [(last, [use for use in left if _reaches(use, last, loop, fixed)]) for last in lasts]
         last, together = max(choices, key=lambda choice: len(choice[1]), default=(loop.at, []))
         if not together:
@@ -109,8 +111,9 @@ def _running(use: Use, fixed: frozenset[Index]) -> frozenset[Index]:
     return (use.at.indices | use.value.indices) - fixed
 
 
-def _lasts(use: Use, loop: Loop, fixed: frozenset[Index]) -> Iterable[Dim]:
+def _lasts(use: Use, node: Term, fixed: frozenset[Index]) -> Iterable[Dim]:
     """The index of the last state that is used, or of the one after it where there may be none."""
+    loop: Loop = node.attr
     running = _running(use, fixed)
     last = use.at
     for index in sorted(running, key=lambda i: i.key, reverse=True):
@@ -123,7 +126,24 @@ def _lasts(use: Use, loop: Loop, fixed: frozenset[Index]) -> Iterable[Dim]:
     if not running or known_nonnegative((last - loop.first) * loop.step):
         yield last
     elif known_nonnegative((last - loop.first) * loop.step + 1):
-        yield last + loop.step
+        yield last + loop.step if _can_go_on(node, last) else last
+
+
+def _can_go_on(node: Term, last: Dim) -> bool:
+    """True when the step from ``last``, if it is not before the start, names nothing outside its range."""
+    loop, body = open_state(node)
+    ends = (loop.first, last) if loop.step > 0 else (last, loop.first)
+    at: dict[Atom, Dim] = {loop.index: dim(Index(RUNNING, *ends))}
+    for term in postorder(body):
+        room: tuple[Dim, ...] = ()
+        if isinstance(term.attr, Loop):
+            room = ((term.attr.at - term.attr.first) * term.attr.step,)
+        elif term.op is ops.MEMBER:
+            index = term.attr.family.index
+            room = (term.attr.at - index.lo, index.hi - term.attr.at)
+        if not all(known_nonnegative(substitute(d, at)) for d in room):
+            return False
+    return True
 
 
 def _reaches(use: Use, last: Dim, loop: Loop, fixed: frozenset[Index]) -> bool:
@@ -144,7 +164,9 @@ def _together(loop: Loop, last: Dim, uses: Sequence[Use], fixed: frozenset[Index
         values = [value for value in found if value is not None]
         return build.add(*values) if values else None
 
-    return _Arrival(last, at)
+    there = known_nonnegative((last - loop.first) * loop.step) or not all(_running(use, fixed) for use in uses)
+    ends = (loop.first, last)[:: loop.step]
+    return _Arrival(last, at, guard=build.ONE_NUM if there else build.indicator("<=", *ends))
 
 
 class _Passed(NamedTuple):
@@ -170,7 +192,7 @@ def _through(system: System, node: Term, arrival: _Arrival, goal: Collection[Ter
         found, conditions = walk(system, body, reverse.seed, inside, table)
         plain = any(t in goal or t.op is ops.STATE for t in postorder(node.args[0]))  # what arrives at the start counts
         found = dict(zip(found, reverse.along(list(found.values()), plain), strict=True))
-        to_start = reverse.at(loop.first)
+        to_start = build.smul(arrival.guard, reverse.at(loop.first))
     else:
         begin = arrival.at(loop.at, loop.first)
         assert begin is not None
