@@ -33,7 +33,8 @@ def derivative_along(value: Callable[[complex], Array], analytic: bool) -> Array
     """d value(t)/dt at t = 0: by the complex step, or by extrapolated differences."""
     if analytic:
         moved = np.asarray(value(1j * STEP))
-        return np.where(np.isfinite(moved), moved.imag / STEP, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.isfinite(moved), moved.imag / STEP, np.nan)
     return extrapolated(value)[0]
 
 
@@ -86,7 +87,8 @@ def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic
             return function(_with_value(env, wrt, point + t * way))
 
         slope = derivative_along(moved, analytic).reshape(-1, 1, order="F")
-        total += slope @ way.reshape(1, -1, order="F")
+        with np.errstate(invalid="ignore"):
+            total += slope @ way.reshape(1, -1, order="F")
     return total
 
 

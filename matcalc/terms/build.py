@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import LimitExceeded, ShapeError
 from . import ops
-from .dims import ONE, ZERO, Dim, DimLike, Index, dim, substitute
+from .dims import ONE, ZERO, Dim, DimLike, Index, dim, known_nonnegative, substitute
 from .ops import Op
 from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
 from .term import Number, Term, make
@@ -182,6 +182,11 @@ def indicator(relation: str, left: DimLike, right: DimLike) -> Term:
             ">": difference > 0,
         }[relation]
         return ONE_NUM if holds else ZERO_NUM
+    gap = {"<=": b - a, "<": b - a - 1, ">=": a - b, ">": a - b - 1}.get(relation)
+    if gap is not None and known_nonnegative(gap):
+        return ONE_NUM
+    if gap is not None and known_nonnegative(-gap - 1):
+        return ZERO_NUM
     return make(ops.IND, (), (relation, a, b), ONE, ONE)
 
 
@@ -348,6 +353,8 @@ def power_of(base: Term, exponent: Term) -> Term:
                 return power_of(base.args[0], smul(exponent, inner))
             if base.op is ops.TIMES:
                 return times(*(power_of(factor, exponent) for factor in base.args))
+            if base.op is ops.HAD:
+                return had(*(power_of(factor, exponent) for factor in base.args))
             if base.op is ops.SCALE:
                 return smul(power_of(base.args[0], exponent), power_of(base.args[1], exponent))
     if base.op is ops.ONES or base is ONE_NUM:
