@@ -18,7 +18,7 @@ from matcalc.numeric.check import difference, numeric_hessian, numeric_jacobian
 from matcalc.numeric.evaluate import Env, evaluate
 from matcalc.numeric.sample import sample
 from matcalc.terms import build, ops
-from matcalc.terms.dims import Atom, Name
+from matcalc.terms.dims import UNBOUNDED, Atom, Index, Name, dim, known_nonnegative
 from matcalc.terms.symbols import Symbol
 from matcalc.terms.term import Term
 
@@ -104,7 +104,7 @@ def test_hessian_vector_product(script: Path, at: int, depth: int) -> None:
     function, wrt = d.function_expr.term, d.wrt.term
     direction = build.sym(Symbol("direction", wrt.rows, wrt.cols, frozenset()))
     product = mc.derivative(mc.Expr(build.inner(d.gradient.term, direction)), d.wrt).gradient.term
-    env = inputs(script, [function, wrt, product, direction], depth)
+    env = inputs(script, [function, wrt, direction], depth)
     along = evaluate(direction, env).reshape((-1, 1), order="F")
     expected = numeric_hessian(function, wrt, env) @ along
     assert difference(evaluate(product, env).reshape((-1, 1), order="F"), expected) < 1e-5
@@ -139,3 +139,9 @@ def test_costates_of_the_regulator(steps: int) -> None:
     function = costate.function("numpy")
     for i in {0, 1, steps // 2, steps}:
         assert np.allclose(function(**given, i=i), costates[i], rtol=1e-12)
+
+
+def test_a_recurrence_that_runs_down_has_indices_above_zero() -> None:
+    down = Index(1, dim(0), UNBOUNDED, -1)
+    assert not known_nonnegative(-dim(down)) and known_nonnegative(dim(down))
+    assert build.indicator("<=", 1, down) not in (build.ZERO_NUM, build.ONE_NUM)

@@ -134,15 +134,20 @@ def _can_go_on(node: Term, last: Dim) -> bool:
     loop, body = open_state(node)
     ends = (loop.first, last) if loop.step > 0 else (last, loop.first)
     at: dict[Atom, Dim] = {loop.index: dim(Index(RUNNING, *ends))}
-    for term in postorder(body):
+    todo, seen = [body], {body}
+    while todo:
+        term = todo.pop()
         room: tuple[Dim, ...] = ()
-        if isinstance(term.attr, Loop):
+        if term.op is ops.STATE:
             room = ((term.attr.at - term.attr.first) * term.attr.step,)
         elif term.op is ops.MEMBER:
             index = term.attr.family.index
             room = (term.attr.at - index.lo, index.hi - term.attr.at)
         if not all(known_nonnegative(substitute(d, at)) for d in room):
             return False
+        fresh = [arg for arg in term.args if arg not in seen and term.op is not ops.STATE]
+        todo += fresh
+        seen.update(fresh)
     return True
 
 
@@ -207,7 +212,7 @@ def _through(system: System, node: Term, arrival: _Arrival, goal: Collection[Ter
         value = substitute_indices(value, {index: dim(running)})
         member = substitute_indices(target, {index: dim(running)})
         if running not in member.indices:
-            value = build.sum_over(running, value)
+            value = build.smul(arrival.guard, build.sum_over(running, value))
         to_targets[member] = build.add(to_targets[member], value) if member in to_targets else value
     shown = tuple((replace(t, {slot: state_at(dim(index))}), fact) for t, fact in conditions)
     return _Passed(to_start, to_targets, shown)
