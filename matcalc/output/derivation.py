@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..rewriting.steps import EQUAL, IDENTIFY, Step
+from ..rewriting.steps import EQUAL, IDENTIFY, INDUCTION, LEMMA, Step
 from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .latex import to_latex
+from .layout import free_names
 from .naming import with_names
 from .text import to_text, to_unicode
 
@@ -46,24 +47,24 @@ def _without_sign(term: Term, fact: str) -> Term:
     return rest if fact == "nonzero" and number != 0 and rest.op is not ops.NUM else term
 
 
-def text_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
-    """``n ≠ 0``, ``Σ is positive definite``."""
+def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
+    """``n ≠ 0``, ``Σ is positive definite``; unless ``told``, without the recurrences in it."""
     if term.is_scalar and fact in _SIGNS:
-        return _about(to_unicode(_without_sign(term, fact), names), f" {_SIGNS[fact][0]}", TEXT_WHERE)
-    return _about(to_unicode(term, names), f" is {_WORDS.get(fact, fact)}", TEXT_WHERE)
+        return _about(to_unicode(_without_sign(term, fact), names), f" {_SIGNS[fact][0]}", TEXT_WHERE, told)
+    return _about(to_unicode(term, names), f" is {_WORDS.get(fact, fact)}", TEXT_WHERE, told)
 
 
-def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
+def latex_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """The same as LaTeX."""
     if term.is_scalar and fact in _SIGNS:
-        return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE)
-    return _about(to_latex(term, names), rf"\text{{ is {_WORDS.get(fact, fact)}}}", LATEX_WHERE)
+        return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE, told)
+    return _about(to_latex(term, names), rf"\text{{ is {_WORDS.get(fact, fact)}}}", LATEX_WHERE, told)
 
 
-def _about(formula: str, said: str, marks: tuple[str, str]) -> str:
+def _about(formula: str, said: str, marks: tuple[str, str], told: bool) -> str:
     """What is said about a formula, the definitions in it behind."""
     body, _, definitions = _split(formula, marks[0])
-    return f"{body}{said} ({definitions})" if definitions else f"{body}{said}"
+    return f"{body}{said} ({definitions})" if definitions and told else f"{body}{said}"
 
 
 def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
@@ -91,6 +92,7 @@ def _beside(rule: str, conditions: Sequence[str]) -> str:
 
 def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[str]:
     """The first formula, then one line a step: the formula, the rule, the conditions."""
+    names = _telling_apart(steps, names)
     shown, parts = _named(steps)
     terms = list(shown)
     texts, told = _told_once([to_unicode(shown[t], names) for t in terms], TEXT_WHERE)
@@ -104,11 +106,27 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
         if step.rule in _UNSEEN:
             continue
         sign = "⇒" if _leads_on(step) else "="
-        where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
+        where = [text_condition(term, fact, names, told=False) for term, fact in _open(step.conditions)]
         rows.append((f"{sign} {text[step.after]}", _beside(step.rule, where)))
     rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
     rows += [(f"  where {definition}", "") for definition in told]
     return _columns(rows)
+
+
+def _telling_apart(steps: Sequence[Step], names: IndexNames | None) -> IndexNames | None:
+    """Names under which the recurrences that an induction leads from are not those that it leads to."""
+    found = list(names or ())
+    for step in steps:
+        if step.rule != INDUCTION:
+            continue
+        kept = {(t.args, t.attr.slot) for t in postorder(step.after) if t.op is ops.STATE}
+        taken = free_names(step.before) | free_names(step.after) | {name for _, _, name in found}
+        for state in postorder(step.before):
+            if state.op is ops.STATE and (state.args, state.attr.slot) not in kept:
+                name = next(letter for letter in (*"zgpqrsuvw", "zz") if letter not in taken)
+                taken.add(name)
+                found.append((*state.args, name))
+    return found
 
 
 TEXT_WHERE, LATEX_WHERE = (" where ", "; "), (r" \quad\text{where } ", r",\; ")
@@ -167,7 +185,7 @@ def _named(steps: Sequence[Step]) -> tuple[dict[Term, Term], list[tuple[Term, Te
 
 def _leads_on(step: Step) -> bool:
     """The next line is not equal to the one before but follows from it."""
-    return step.kind != EQUAL or step.after is build.vec(step.before) is not step.before
+    return step.kind not in (EQUAL, LEMMA) or step.after is build.vec(step.before) is not step.before
 
 
 def _sides(equation: Equation) -> tuple[Term, Term]:
@@ -219,6 +237,7 @@ def _aligned(rows: list[str]) -> str:
 
 def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexNames | None = None) -> str:
     """The derivation as an ``aligned`` block, the rule's name beside each line."""
+    names = _telling_apart(steps, names)
     shown, parts = _named(steps)
     terms = list(shown)
     texts, told = _told_once([to_latex(shown[t], names) for t in terms], LATEX_WHERE)
@@ -235,7 +254,7 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
         left = ""
         if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
             left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
-        note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
+        note = _note(step.rule, [latex_condition(t, fact, names, told=False) for t, fact in _open(step.conditions)])
         rows.append(f"&{sign} {left}{text[step.after]}{note}")
     rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]
     rows += [rf"& \text{{where }} {definition}" for definition in told]
