@@ -6,6 +6,7 @@ from dataclasses import replace as with_changes
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..bounds import bounded
 from ..calculus import derive
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
@@ -67,6 +68,7 @@ class Derivative:
     # ------------------------------------------------------------ the answer
 
     @cached_property
+    @bounded
     def _derived(self) -> derive.Derived:
         if self.form == "gradient" and self.route == "vec" and not self.structured:
             row = derive.jacobian(self.system, self._function, self._wrt)
@@ -94,6 +96,7 @@ class Derivative:
         return Expr(self._derived.term, self.names)
 
     @property
+    @bounded
     def gradient(self) -> Expr:
         """In the shape of the variable.  Raises :class:`ShapeError` when the function is no scalar."""
         if self.form == "gradient":
@@ -101,6 +104,7 @@ class Derivative:
         return Expr(self._find("gradient").term, self.names)
 
     @property
+    @bounded
     def jacobian(self) -> Expr:
         """∂vec(F)/∂vec(X)ᵀ; of a scalar the row vec(gradient)ᵀ."""
         if self.form == "jacobian":
@@ -121,6 +125,7 @@ class Derivative:
         return [*self._notes, *self._derived.notes]
 
     @property
+    @bounded
     def steps(self) -> list[Step]:
         """The derivation, each step a named rule."""
         from ..calculus.derivation import derivation
@@ -149,6 +154,7 @@ class Derivative:
             shapes = (build.show_shape(*value.shape), build.show_shape(*like.shape))
             raise ShapeError(f"{Expr(value)} is {shapes[0]}, it has to be {shapes[1]}")
 
+    @bounded
     def jvp(self, direction: str | Expr) -> Expr:
         """The Jacobian (or the Hessian) acting on a direction in the shape of the variable.
 
@@ -158,6 +164,7 @@ class Derivative:
         self._fits(along, self._wrt)
         return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
 
+    @bounded
     def vjp(self, covector: str | Expr) -> Expr:
         """The transposed Jacobian acting on a covector in the shape of the function (of a Hessian: of the variable)."""
         given = self._read(covector)
@@ -166,6 +173,7 @@ class Derivative:
         pulled = derive.pulled_back(self.system, mapped, self._wrt, given)
         return Expr(derive.restricted(self.system, pulled, self._wrt) if self.structured else pulled, self.names)
 
+    @bounded
     def compare(self, answer: str | Expr) -> Verdict:
         """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
         from .compare import compare
@@ -186,10 +194,12 @@ class Derivative:
     def __repr__(self) -> str:
         return f"<{self.form} {self.expr}>"
 
+    @bounded
     def unicode(self) -> str:
         """The answer on one line for the terminal."""
         return self.expr.unicode()
 
+    @bounded
     def latex(self, steps: bool = False) -> str:
         """The answer as LaTeX; with ``steps`` the whole derivation, aligned."""
         if not steps:
@@ -201,12 +211,14 @@ class Derivative:
     def _repr_latex_(self) -> str:
         return self.expr._repr_latex_()
 
+    @bounded
     def code(self, backend: str = "numpy", form: str | None = None) -> str:
         """Source text of a stand-alone function that evaluates the answer."""
         from .backends import source
 
         return source(backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form))
 
+    @bounded
     def function(self, backend: str = "numpy", form: str | None = None) -> GeneratedFunction:
         """That function, ready to call: ``f(A=..., x=..., b=...)``; ``form="jacobian"`` for the row of a scalar."""
         from .backends import compiled
@@ -240,6 +252,7 @@ class Derivative:
         unknown = {t.attr.name for t in postorder(self._function) if isinstance(t.attr, Unknown)}
         return [prefix + name for name in sorted(unknown) for prefix in ("", "d", "d2", "d3")]
 
+    @bounded
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
         from ..calculus.structure import structure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
+from ..bounds import bounded
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
@@ -62,6 +63,7 @@ def _names(*read: Elaborated) -> IndexNames:
     return tuple(dict.fromkeys(name for r in read for name in r.index_names))
 
 
+@bounded
 def parse(text: str, where: Where = None, let: Let = None) -> Expr:
     """The expression that a text writes.
 
@@ -94,6 +96,7 @@ def derivative(
     form: str = ...,
     structured: bool = ...,
 ) -> dict[str, Derivative]: ...
+@bounded
 def derivative(
     expr: Text,
     wrt: Text | list[Text] | list[str] | tuple[Text, ...],
@@ -154,6 +157,7 @@ def hessian(
     *,
     structured: bool = ...,
 ) -> dict[tuple[str, str], Derivative]: ...
+@bounded
 def hessian(
     expr: Text,
     wrt: Text | list[Text] | list[str] | tuple[Text, ...],
@@ -184,6 +188,7 @@ def hessian(
     return blocks
 
 
+@bounded
 def solve(
     equations: str | Sequence[str],
     unknowns: Text | Sequence[Text],
@@ -207,6 +212,7 @@ def solve(
     return solve_equations(equations, unknowns, scope)
 
 
+@bounded
 def equal(left: Text, right: Text, where: Where = None, let: Let = None) -> Comparison:
     """Whether two expressions are equal: by their normal forms, or, failing that, by numbers."""
     scope = _scope(where, let, left, right)
@@ -236,6 +242,7 @@ class Comparison:
         return f"{'equal' if self.equal else 'different'}: {self.how}"
 
 
+@bounded
 def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
     """Compare normal forms; where they differ, compare values at random points."""
     if left.shape != right.shape:

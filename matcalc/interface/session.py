@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import bounded
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
 from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
@@ -244,6 +245,7 @@ class Session:
             self.names, self.last, self._answers = kept[1:]
             raise
 
+    @bounded
     def _statement(self, node: Node, text: str) -> Answer:
         try:
             if LAST not in self.scope.definitions:
@@ -368,6 +370,7 @@ class Session:
             notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
         )
 
+    @bounded
     def derivative(
         self, expr: str, wrt: str, form: str = "auto", route: str = "differential", structured: bool = False
     ) -> Derivative:
@@ -451,7 +454,8 @@ def _checked(value: Derivative | Solved | Expr) -> str:
     if check is None:
         raise MatcalcError("only a derivative is compared with numbers", hint="e1 == e2 compares two expressions")
     found = check()
-    return f"{'right' if found.ok else 'WRONG'}: {found.message}"
+    verdict = "right" if found.ok else "WRONG" if found.max_error == found.max_error else "not checked"
+    return f"{verdict}: {found.message}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..bounds import tick
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
 from ..terms.dims import (
@@ -138,6 +139,7 @@ class Inference(Names):
         if handler is None:
             raise ParseError(f"{frame.source(node)} is not an expression").locate(frame.text, node.start, node.end)
         self.visited += 1
+        tick()
         try:
             shape: Shape = yield from handler(self, node, frame)
         except MatcalcError as error:
@@ -1005,7 +1007,9 @@ _HANDLERS: dict[str, _Handler] = {
     "call": Inference._call,
     "equation": Inference._equation,
     "where": Inference._where,
-    **dict.fromkeys(("juxtaposed", "euler", "filled"), Formula.rewritten),
+    **dict.fromkeys(("juxtaposed", "filled"), Formula.rewritten),
+    "euler": Formula.euler,
+    "root": Formula.root,
     "identity": Formula.identity,
     "unit": Formula.unit,
     "vertical": Formula.vertical,

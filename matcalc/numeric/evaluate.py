@@ -17,7 +17,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import MatcalcError, ShapeError, UnknownName
+from ..bounds import tick
+from ..errors import LimitExceeded, MatcalcError, ShapeError, UnknownName
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim
@@ -33,6 +34,15 @@ Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
 Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
 Functions = Mapping[str, Callable[[Array, int], Array]]
 Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
+
+
+MOST_ENTRIES = 4_000_000
+
+
+def check_size(rows: int, cols: int) -> None:
+    """Raise :class:`LimitExceeded` for an array that would not be evaluated in reasonable time and memory."""
+    if rows * cols > MOST_ENTRIES:
+        raise LimitExceeded(f"an array of {rows}×{cols} entries is not evaluated here")
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,7 @@ class _Machine:
 
     def run(self, root: Term) -> Array:
         """The value of ``root`` under the present values of the indices."""
+        tick()
         order = self.orders.get(root)
         if order is None:
             if not root.indices <= self.frame.keys():
@@ -192,6 +203,8 @@ class _Machine:
                 seen.add(args[at])
                 stack.append((args[at], 0))
             else:
+                if not term.indices:
+                    check_size(*self.shape(term))
                 order.append((term, *self._bindings(term), compute, args))
         return order
 

@@ -7,7 +7,8 @@ Every other identity is a named rule.  What is kept here by construction:
 * matrix products are flat up to :data:`WIDTH` factors, without identities, scalars in front, and
   split where the inner dimension is 1 (``x*(y'*z)`` is the scalar ``y'*z`` times ``x``);
 * Hadamard products are flat and sorted; Kronecker products flat;
-* ``(A')'`` is ``A``, and a transposed scalar is itself.
+* ``(A')'`` is ``A``, and a transposed scalar is itself;
+* an entry of a matrix that is written out is that entry.
 """
 
 from __future__ import annotations
@@ -822,6 +823,12 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
         a, b = b, a
     if term.op is ops.TRANSPOSE:
         return entry(term.args[0], b, a)
+    for at, length in ((a, term.rows), (b, term.cols)):
+        if (at.constant is not None and at.constant < 1) or ((at - length).constant or 0) > 0:
+            raise ShapeError(f"there is no entry {at} among 1 to {length}")
+    if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
+        grid: Grid = term.attr
+        return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
     return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
 
 
