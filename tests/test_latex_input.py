@@ -57,7 +57,7 @@ SAME = [
     (r"\mathrm{e}^{A} A^{1/2} B^{-\frac12} + t^{1/2} A", "expm(A)*sqrtm(A)*inv(sqrtm(B)) + t^(1/2)*A"),
     (r"\lambda_{\max}(\Sigma) + \lambda_\max(\Sigma)", "eigmax(Sigma) + eigmax(Sigma)"),
     (r"\psi^{(3)}(t) + \psi^{(k)}(t) + \psi''(s)", "polygamma(3, t) + polygamma(k, t) + polygamma(2, s)"),
-    (r"A^+ + A^{+}", "2*pinv(A)"),
+    (r"A^+ + A^{+} + A^{+\top} + A^{{+}{\top}}", "2*pinv(A) + 2*pinv(A)'"),
     (r"\|A\|_2 + \|A\|_* + \|A\|_{*}", "spectral(A) + nuclear(A) + nuclear(A)"),
     # bars and brackets
     (r"|A| + |t| + \lvert s\rvert", "det(A) + abs(t) + abs(s)"),
@@ -134,6 +134,9 @@ REFUSED = [
     (r"{}", "does not fit", "}"),
     (r"\frac{x}", "not finished", None),
     (r"\left( x \right", "not finished", None),
+    (r"x^T mu", "letter by letter", "mu"),
+    (r"log(t)", "letter by letter", "log"),
+    (r"loss^2", "letter by letter", "loss"),
     (r"\phi^{(99)}(t)", "order of a derivative", "99"),
     (r"e^{x}", "needs a square matrix", "x"),
     (r"\max x", "not understood", r"\max"),
