@@ -91,12 +91,14 @@ def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> No
         if order is not None:
             primes, order = _order(order, frame), None
     elif not inference.is_known(spelled, frame) and (spelled in _FUNCTION_NAMES or spelled == "psi"):
+        inference.tell(f"{spelled}(...) is a function: {spelled} is not declared")
         written = _FUNCTION_NAMES.get(spelled) or ("digamma", "trigamma", "polygamma")[min(primes, 2)]
         if spelled == "psi" and (order is not None or primes > 1):
             written, order = "polygamma", order or Node("number", [str(primes)], before.start, before.end)
         primes = 0
     else:
-        if name is before and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
+        plain = name is before or len(spelled) > 1
+        if plain and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
             hint = f"declare {spelled}: function, or write the product {spelled} \\cdot (...)"
             raise ParseError(f"{spelled} may be a function or a factor", hint=hint).locate(
                 frame.text, before.start, after.end
@@ -138,7 +140,8 @@ CALLED = {"f", "g", "h", "F", "G", "phi", "sigma"}
 
 
 def _looks_called(name: str, group: Node) -> bool:
-    return name in CALLED or group.parts[0].kind in ("name", "tuple")
+    word = len(name) > 1 and name not in GREEK_NAMES and "_" not in name and not name[-1].isdigit()
+    return word or name in CALLED or group.parts[0].kind in ("name", "tuple")
 
 
 def _is_function(inference: Inference, name: str, frame: Frame) -> bool:
