@@ -140,7 +140,8 @@ def _state(term: Term, wrt: Term) -> Variable:
     """A state of a recurrence: the later states follow from it, the earlier ones are held fixed."""
     whole = wrt.args[0] if wrt.op is ops.PART else wrt
     loop: Loop = whole.attr
-    stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, frozenset(), "hidden"))
+    name = "zeta" if wrt.is_scalar or wrt.is_vector else "Z"
+    stand_in = build.sym(Symbol(name, wrt.rows, wrt.cols, frozenset(), "hidden"))
     begin = stand_in
     if wrt.op is ops.PART:
         which, *shapes = wrt.attr
