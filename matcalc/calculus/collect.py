@@ -400,6 +400,15 @@ def _blocks(total: Term) -> Iterable[Term]:
             yield build.add(whole, *(a for a in total.args if a not in addends))
 
 
+def _summand(addend: Term) -> tuple[Index, Term]:
+    """The index of the sum that is a factor of an addend, and what the addend adds up."""
+    part = split(addend)
+    total = next(f for f in part.factors if f.op is ops.SUM)
+    running = _running(total.attr.index)
+    body = substitute_indices(total.args[0], {total.attr.index: dim(running)})
+    return running, join(part._replace(factors=tuple(body if f is total else f for f in part.factors)))
+
+
 # ---------------------------------------------------------------- the search
 
 
@@ -455,8 +464,23 @@ class Collector:
             rest = self(self.simplify(build.add(*map(common.take, common.members))))
             others = [a for i, a in enumerate(core.args) if i not in common.members]
             yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
-        for other in (*squared(core, self.simplify), *_blocks(core)):
+        for other in (*squared(core, self.simplify), *_blocks(core), *self._one_sum(core)):
             yield build.smul(build.num(number), other)
+
+    def _one_sum(self, total: Term) -> Iterable[Term]:
+        """Sums over one range as one, also where they are factors: ``sum(i, a[i]) - sum(i, b[i])*C``."""
+        ranged: dict[Any, list[Term]] = {}
+        for addend in total.args:
+            sums = [f for f in split(addend).factors if f.op is ops.SUM]
+            if len(sums) == 1:
+                index = sums[0].attr.index
+                ranged.setdefault((index.lo, index.hi), []).append(addend)
+        for addends in ranged.values():
+            if len(addends) > 1:
+                inside = [_summand(a) for a in addends]
+                body = self(self.simplify(build.add(*(body for _, body in inside))))
+                whole = self.simplify(build.sum_over(inside[0][0], body))
+                yield build.add(whole, *(a for a in total.args if a not in addends))
 
 
 def _choices(found: list[Common], count: int) -> list[Common]:

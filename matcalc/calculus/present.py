@@ -153,7 +153,7 @@ class Presenter:
         if whole > MAX_NODES:
             return None
         row = _gradient_in_row(term)
-        for node in postorder(term):
+        for node in _outside_states(term):
             if node in self._plain or node is row:
                 continue
             plain = True
@@ -179,13 +179,15 @@ class Presenter:
     # ------------------------------------------------------------ one pass from the leaves up
 
     def _pass(self, root: Term) -> Term:
-        made: dict[Term, Term] = {}
-        order = postorder(root)
+        order = _outside_states(root)
+        made: dict[Term, Term] = {node: node for node in order if node.op is ops.STATE}
         large = len(order) > MAX_NODES
         tops = _tops(root, order)
         sums = {node for node in order if node.op is ops.ADD and not (large and node.weight > MAX_NODES)}
         both = {node for node in sums if negated(node) in sums}
         for node in order:
+            if node in made:
+                continue
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
             made[node] = new if large and new.weight > MAX_NODES else self._improved(evened(new, both), node in tops)
@@ -255,6 +257,21 @@ class Presenter:
                 continue
             if new is not term:
                 yield new
+
+
+def _outside_states(root: Term) -> list[Term]:
+    """The parts of a term, arguments first; a recurrence is one part, since its steps are as they were written."""
+    states = [t for t in postorder(root) if t.op is ops.STATE]
+    if not states:
+        return postorder(root)
+    inside = set(postorder(*(a for t in states for a in t.args)))
+    stack, seen = [root], set[Term]()
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(() if node.op is ops.STATE else node.args)
+    return [t for t in postorder(root) if t in seen or t not in inside]
 
 
 def _gradient_in_row(term: Term) -> Term | None:
