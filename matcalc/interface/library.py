@@ -9,7 +9,7 @@ from ..bounds import bounded
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, parse_expression
+from ..language.elaborate import Elaborated, Elaboration, elaborate_variable, parse_expression
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..terms import ops
@@ -57,6 +57,10 @@ def _read(value: Text, scope: Scope) -> Elaborated:
     if not isinstance(value, str):
         raise ParseError(f"an expression is text or an Expr, not {type(value).__name__}")
     return parse_expression(value, scope)
+
+
+def _read_variable(value: Text, scope: Scope) -> Elaborated:
+    return elaborate_variable(parse_syntax(value), value, scope) if isinstance(value, str) else _read(value, scope)
 
 
 def _names(*read: Elaborated) -> IndexNames:
@@ -120,7 +124,7 @@ def derivative(
     asked: list[Text] = several or [wrt]  # type: ignore[list-item]
     scope = _scope(where, let, expr, *asked)
     function = _read(expr, scope)
-    variables = [_read(one, scope) for one in asked]
+    variables = [_read_variable(one, scope) for one in asked]
     rules = system(scope.assumptions)
     shared: Sequence[Derived | None] = [None] * len(variables)
     if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":

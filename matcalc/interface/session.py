@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..bounds import bounded
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
+from ..language.elaborate import Elaborated, Elaboration, elaborate, elaborate_variable, parse_expression
 from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
@@ -351,7 +351,7 @@ class Session:
         structured = len(args) == 3 and is_flag(args[2])
         if len(args) != 2 and not structured:
             raise ParseError(f"{name} takes an expression and a variable: {name}(f, x), or {name}(f, X, structured)")
-        function, wrt = elaborate(args[0], text, self.scope), elaborate(args[1], text, self.scope)
+        function, wrt = elaborate(args[0], text, self.scope), elaborate_variable(args[1], text, self.scope)
         self._remember(function)
         return self._make_derivative(function, wrt, FORMS[name], route, structured)
 
@@ -375,7 +375,8 @@ class Session:
         self, expr: str, wrt: str, form: str = "auto", route: str = "differential", structured: bool = False
     ) -> Derivative:
         """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
-        function, variable = parse_expression(expr, self.scope), parse_expression(wrt, self.scope)
+        function = parse_expression(expr, self.scope)
+        variable = elaborate_variable(parse_syntax(wrt), wrt, self.scope)
         self._remember(function)
         return self._make_derivative(function, variable, form, route, structured)
 

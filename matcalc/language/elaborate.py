@@ -474,6 +474,18 @@ def elaborate(node: Node, text: str, scope: Scope) -> Elaborated:
     return Elaborated(term, elaboration.assumed, elaboration.notes, elaboration.index_names)
 
 
+def elaborate_variable(node: Node, text: str, scope: Scope) -> Elaborated:
+    """What a derivative is taken with respect to; the name of a family stands for each of its members."""
+    family = scope.symbols.get(ascii_name(str(node.parts[0]))) if node.kind == "name" else None
+    if not isinstance(family, Family):
+        return elaborate(node, text, scope)
+    known = scope.known()
+    name = next(letter for letter in ("i", "j", "k", *(f"i{n}" for n in range(len(known) + 1))) if letter not in known)
+    low, high = family.index.lo, family.index.hi
+    note = f"{family.name} is a family: this is the derivative with respect to {family.name}[{name}], {name}={low}..{high}"
+    return Elaborated(build.member(family, name), notes=[note])
+
+
 def parse_expression(text: str, scope: Scope | None = None) -> Elaborated:
     """The term that a text writes, and what was assumed about names that are not declared."""
     return elaborate(parse_syntax(text), text, Scope() if scope is None else scope)
