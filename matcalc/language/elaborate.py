@@ -482,7 +482,9 @@ def elaborate_variable(node: Node, text: str, scope: Scope) -> Elaborated:
     known = scope.known()
     name = next(letter for letter in ("i", "j", "k", *(f"i{n}" for n in range(len(known) + 1))) if letter not in known)
     low, high = family.index.lo, family.index.hi
-    note = f"{family.name} is a family: this is the derivative with respect to {family.name}[{name}], {name}={low}..{high}"
+    note = (
+        f"{family.name} is a family: this is the derivative with respect to {family.name}[{name}], {name}={low}..{high}"
+    )
     return Elaborated(build.member(family, name), notes=[note])
 
 
