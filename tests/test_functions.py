@@ -223,12 +223,3 @@ def test_vech_of_a_matrix_without_structure_holds_the_rest_fixed() -> None:
     d = mc.derivative("norm(vech(X))^2 + tr(X)", "vech(X)", "X: matrix(n,n)")
     assert str(d) == "2*vech(X)"
     assert d.notes
-
-
-def test_a_family_stands_for_its_members() -> None:
-    where = {"x[i=1..N]": "vector(n)", "mu": "vector(n)"}
-    d = mc.derivative("sum(i=1..N, norm(x[i] - mu)^2)", "x", where)
-    assert str(d) == "2*(x[i] - mu)"
-    assert d.notes == ["x is a family: this is the derivative with respect to x[i], i=1..N"]
-    answers = mc.Session().run("x[i=1..N], mu: vector(n); D(sum(i=1..N, norm(x[i] - mu)^2), x)")
-    assert str(answers[-1].value) == "2*(x[i] - mu)'"

@@ -12,9 +12,10 @@ from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
 from ..terms import build, ops
-from ..terms.symbols import Unknown
+from ..terms.dims import dim
+from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
-from ..terms.walk import postorder, replace
+from ..terms.walk import postorder, replace, substitute_indices
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Derivative:
         form: str = "auto",
         route: str = "differential",
         structured: bool = False,
+        family: Family | None = None,
         names: IndexNames = (),
         assumed: dict[str, str] | None = None,
         notes: list[str] | None = None,
@@ -52,6 +54,7 @@ class Derivative:
         self.system = system
         self.route = route
         self.structured = structured
+        self.family = family
         self.names = names
         self.assumed = assumed or {}
         self._function, self._wrt = function, wrt
@@ -63,6 +66,9 @@ class Derivative:
             form = "gradient" if function.is_scalar else "jacobian"
         if form == "hessian" and not function.is_scalar:
             raise ShapeError(f"a Hessian is of a scalar; this is {build.show_shape(function.rows, function.cols)}")
+        if form == "hessian" and family is not None:
+            member = f"{family.name}[i]"
+            raise MatcalcError(f"a Hessian by all of {family.name} is not available", hint=f"ask by {member}")
         self.form = form
 
     # ------------------------------------------------------------ the answer
@@ -93,7 +99,14 @@ class Derivative:
     @property
     def expr(self) -> Expr:
         """The answer: the gradient of a scalar function, otherwise the Jacobian (or the Hessian)."""
-        return Expr(self._derived.term, self.names)
+        return self._shown(self._derived.term)
+
+    def _shown(self, term: Term) -> Expr:
+        """The answer; by a whole family, for each index."""
+        if self.family is not None:
+            index = self._wrt.attr.at.atom
+            term = build.family(self.family.index, substitute_indices(term, {index: dim(self.family.index)}))
+        return Expr(term, self.names)
 
     @property
     @bounded
@@ -101,7 +114,7 @@ class Derivative:
         """In the shape of the variable.  Raises :class:`ShapeError` when the function is no scalar."""
         if self.form == "gradient":
             return self.expr
-        return Expr(self._find("gradient").term, self.names)
+        return self._shown(self._find("gradient").term)
 
     @property
     @bounded
@@ -110,9 +123,8 @@ class Derivative:
         if self.form == "jacobian":
             return self.expr
         if self.form == "hessian":
-            return Expr(self._find("jacobian").term, self.names)
-        row = self.system.simplify(build.transpose(build.vec(self._derived.term)))
-        return Expr(row, self.names)
+            return self._shown(self._find("jacobian").term)
+        return self._shown(self.system.simplify(build.transpose(build.vec(self._derived.term))))
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -179,7 +191,7 @@ class Derivative:
         from .compare import compare
 
         given = self._read(answer)
-        ours = self.expr.term
+        ours = self._derived.term
         if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
             ours = self.jacobian.term
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
@@ -260,7 +272,7 @@ class Derivative:
         from ..numeric.check import check_derivative
 
         where = variable(self.system, self._function, self._wrt)
-        function, answer, wrt = self._function, self.expr.term, self._wrt
+        function, answer, wrt = self._function, self._derived.term, self._wrt
         kind = structure(self.system, wrt) if self.structured else None
         point = None
         if is_state(wrt):  # the later states follow from a variable that has the value of this one

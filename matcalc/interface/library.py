@@ -9,10 +9,11 @@ from ..bounds import bounded
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, elaborate_variable, parse_expression
+from ..language.elaborate import Elaborated, Elaboration, parse_expression, parse_variable
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..terms import ops
+from ..terms.symbols import Family
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .derivative import CHECKABLE, Derivative
@@ -59,8 +60,8 @@ def _read(value: Text, scope: Scope) -> Elaborated:
     return parse_expression(value, scope)
 
 
-def _read_variable(value: Text, scope: Scope) -> Elaborated:
-    return elaborate_variable(parse_syntax(value), value, scope) if isinstance(value, str) else _read(value, scope)
+def _variable(value: Text, scope: Scope, function: Term) -> tuple[Elaborated, Family | None]:
+    return parse_variable(value, scope, function) if isinstance(value, str) else (_read(value, scope), None)
 
 
 def _names(*read: Elaborated) -> IndexNames:
@@ -124,7 +125,7 @@ def derivative(
     asked: list[Text] = several or [wrt]  # type: ignore[list-item]
     scope = _scope(where, let, expr, *asked)
     function = _read(expr, scope)
-    variables = [_read_variable(one, scope) for one in asked]
+    variables, families = zip(*(_variable(one, scope, function.term) for one in asked), strict=True)
     rules = system(scope.assumptions)
     shared: Sequence[Derived | None] = [None] * len(variables)
     if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":
@@ -137,13 +138,14 @@ def derivative(
             form=form,
             route=route,
             structured=structured,
+            family=family,
             names=_names(function, variable),
             assumed={**function.assumed, **variable.assumed},
             notes=[*function.notes, *variable.notes],
             scope=scope,
             derived=found,
         )
-        for variable, found in zip(variables, shared, strict=True)
+        for variable, family, found in zip(variables, families, shared, strict=True)
     ]
     if not several:
         return made[0]

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from ..bounds import bounded
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, elaborate, elaborate_variable, parse_expression
+from ..language.elaborate import (
+    Elaborated,
+    Elaboration,
+    elaborate,
+    elaborate_variable,
+    parse_expression,
+    parse_variable,
+)
 from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
@@ -351,12 +358,13 @@ class Session:
         structured = len(args) == 3 and is_flag(args[2])
         if len(args) != 2 and not structured:
             raise ParseError(f"{name} takes an expression and a variable: {name}(f, x), or {name}(f, X, structured)")
-        function, wrt = elaborate(args[0], text, self.scope), elaborate_variable(args[1], text, self.scope)
+        function = elaborate(args[0], text, self.scope)
+        wrt, family = elaborate_variable(args[1], text, self.scope, function.term)
         self._remember(function)
-        return self._make_derivative(function, wrt, FORMS[name], route, structured)
+        return self._make_derivative(function, wrt, family, FORMS[name], route, structured)
 
     def _make_derivative(
-        self, function: Elaborated, wrt: Elaborated, form: str, route: str, structured: bool
+        self, function: Elaborated, wrt: Elaborated, family: Family | None, form: str, route: str, structured: bool
     ) -> Derivative:
         return Derivative(
             system(self.scope.assumptions),
@@ -365,6 +373,7 @@ class Session:
             form=form,
             route=route,
             structured=structured,
+            family=family,
             names=self.names,
             assumed={**function.assumed, **wrt.assumed},
             notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
@@ -376,9 +385,9 @@ class Session:
     ) -> Derivative:
         """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
         function = parse_expression(expr, self.scope)
-        variable = elaborate_variable(parse_syntax(wrt), wrt, self.scope)
+        variable, family = parse_variable(wrt, self.scope, function.term)
         self._remember(function)
-        return self._make_derivative(function, variable, form, route, structured)
+        return self._make_derivative(function, variable, family, form, route, structured)
 
     def _solve(self, call: Node, text: str) -> Answer:
         args = _args(call)

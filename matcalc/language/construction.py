@@ -410,7 +410,10 @@ class Construction:
             else:
                 frame.bound[name] = before
         for index, step in reversed(bounds):
-            body = build.prod_over(index, body, step) if frame.how[node] == "prod" else build.sum_over(index, body)
+            if frame.how[node] == "prod":
+                body = build.prod_over(index, body, step)
+            else:
+                body = (build.family if frame.how[node] == "family" else build.sum_over)(index, body)
         return body
 
     def _ind(self, node: Node, frame: Frame) -> Task[Term]:
@@ -488,6 +491,7 @@ _Handler = Callable[[Construction, Node, Frame], Task[Term]]
 _CALLS: dict[str, _Handler] = {
     "sum": Construction._binder,
     "prod": Construction._binder,
+    "family": Construction._binder,
     "ind": Construction._ind,
     "size": Construction._rows,
 }

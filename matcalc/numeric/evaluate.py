@@ -608,6 +608,11 @@ def _sum(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _over(machine, term, np.zeros(machine.shape(term)), lambda a, b: a + b)
 
 
+def _family(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    """The vec's of the members on top of one another."""
+    return _over(machine, term, np.zeros((0, 1)), lambda a, b: np.concatenate([a, b.reshape(-1, 1, order="F")]))
+
+
 def _product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _over(machine, term, np.eye(machine.size(term.rows)), lambda a, b: a @ b)
 
@@ -649,7 +654,7 @@ def _lazy_product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
 
 Evaluator = Callable[[_Machine, Term, list[Array]], Array]
 _Planned = tuple[Term, tuple[Index, ...], tuple[Symbol, ...], Evaluator, tuple[Term, ...]]
-_BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _differential, _lazy_product})
+_BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _family, _differential, _lazy_product})
 
 _VALUE: dict[Op, Evaluator] = {
     ops.NUM: lambda _m, t, _a: _scalar(_float(t.attr)),
@@ -713,6 +718,7 @@ _VALUE: dict[Op, Evaluator] = {
     ops.EIGVECMAX: lambda _m, _t, a: spectral.eigvecs(a[0], 1),
     ops.EIGVECS: lambda m, t, a: spectral.eigvecs(a[0], m.size(t.attr)),
     ops.SUM: _sum,
+    ops.FAMILY: _family,
     ops.PROD: _product,
     ops.STATE: _state,
     ops.DIFF: _differential,
