@@ -166,7 +166,8 @@ def _indicator(term: Term, page: Page) -> Piece:
 
 def _applied(name: str, term: Term, page: Page) -> Piece:
     inside = joined((page.piece(arg) for arg in term.args), ", ")
-    return Piece((name, BRACKETS[0], inside, BRACKETS[1]))
+    level = POSTFIX if name.count("\\") > 1 else ATOM  # the square of \log\det is not the log of a square
+    return Piece((name, BRACKETS[0], inside, BRACKETS[1]), level)
 
 
 def _calls(name: str) -> Rule:

@@ -189,7 +189,7 @@ def _differential(term: Term, page: Page) -> Piece:
 def _binder(term: Term, page: Page) -> Piece:
     index, step = term.attr
     name, body = page.body(term)
-    by = f" by {step}" if term.op is ops.PROD and needs_by(index, step) else ""
+    by = f" by {step}" if needs_by(index, step) else ""
     return Piece((f"{term.op.name}({name}={page.size(index.lo)}..{page.size(index.hi)}{by}, ", signed(body), ")"))
 
 
