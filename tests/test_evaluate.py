@@ -96,6 +96,8 @@ BY_HAND = {
     "total": (b.total(A), lambda A: [[A.sum()]]),
     "norm": (b.norm(A), lambda A: [[np.sqrt((A**2).sum())]]),
     "entry": (b.entry(A, 2, 1), lambda A: [[A[1, 0]]]),
+    "joint": (b.joint(A, C), lambda A, C: np.concatenate([b_vec(A), b_vec(C)])),
+    "part": (b.part(variable("u", 2 * n), 1, (n, dim(1), n, dim(1))), lambda u: u[len(u) // 2 :]),
     "block": (b.block([[A, A], [C, A]]), lambda A, C: np.block([[A, A], [C, A]])),
     "inner": (b.inner(A, C), lambda A, C: [[np.trace(A.T @ C)]]),
 }

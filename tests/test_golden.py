@@ -65,7 +65,16 @@ def errors(case: dict[str, Any], answer: mc.Derivative) -> list[str]:
     if answer.steps[-1].after is not answer.expr.term:
         wrong.append(f"the derivation ends with {answer.steps[-1].after}, the answer is {answer}")
     again = differs_read_back(answer.expr, mc.parse(str(answer), where=case["where"]))
-    return [line for line in (*wrong, answer_error(answer), again) if line]
+    formula = latex_read_back(answer, case["where"])
+    return [line for line in (*wrong, answer_error(answer), again, formula) if line]
+
+
+def latex_read_back(answer: mc.Derivative, where: Any) -> str:
+    """Empty when the LaTeX of an answer reads back; the length of a unit vector it does not show."""
+    try:
+        return differs_read_back(answer.expr, mc.parse(f"${answer.latex()}$", where=where))
+    except mc.ShapeError as error:
+        return "" if "cannot be seen" in error.message else str(error)
 
 
 @pytest.mark.parametrize(("path", "name"), ALL, ids=[f"{path.stem}::{name}" for path, name in ALL])

@@ -135,6 +135,19 @@ def bound_twice(at):
     return recurrence(inner, z, 0, at, level=95)
 
 
+PLACES = (n, ONE, ONE, ONE)
+
+
+def two(at):
+    """Coupled states, a vector and a scalar."""
+
+    def body(k, u):
+        v, q = b.part(u, 0, PLACES), b.part(u, 1, PLACES)
+        return b.joint(b.add(b.mul(S, v), b.scale(q, z)), b.add(b.times(q, s), b.mul(row(x), v)))
+
+    return recurrence(body, b.joint(x, t), 0, at, rows=lambda _: n + 1)
+
+
 def guarded(relation, left, right, term):
     return b.smul(b.indicator(relation, left, right), term)
 
@@ -162,6 +175,9 @@ RECURRENCES = {
     "coupled": recurrence(
         lambda k, y: b.mul(b.block([[b.eye(n), S], [b.neg(row(S)), b.eye(n)]]), y), b.block([[x], [z]]), 0, T
     ),
+    "coupled, the first": b.part(two(T), 0, PLACES),
+    "coupled, both in a sum": over(0, T, lambda k: b.inner(b.part(two(k), 0, PLACES), b.part(two(k), 0, PLACES))),
+    "coupled, several times": b.scale(b.part(two(m), 1, PLACES), b.part(two(T), 0, PLACES)),
     "loss on all states": over(1, T, lambda k: b.inner(shared(k), b.member(UP, k))),
     "adjoint": back(0),
     "gradient of a layer": b.mul(b.had(back(dim("i") + 1), slope(dim("i"))), row(network("i"))),
@@ -224,6 +240,8 @@ RECURRENCES = {
 
 CASES = {
     ops.STATE: list(RECURRENCES.values()),
+    ops.JOINT: [b.part(two(T), 1, PLACES)],
+    ops.PART: [b.add(x, b.part(two(T), 0, PLACES))],
     ops.NUM: [b.num(3), b.num(-2), b.num(Fraction(-5, 7)), b.num(10**30), b.power_of(TWO, b.num(Fraction(1, 3)))],
     ops.INT: [b.integer("n"), b.integer(n * n - 2 * m + 1), b.scale(b.power_of(b.integer("n"), b.num(-1)), x)],
     ops.CONST: [b.PI, b.times(b.PI, t)],

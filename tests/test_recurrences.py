@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import matcalc as mc
-from matcalc.errors import MatcalcError
 from matcalc.numeric.check import difference, numeric_jacobian
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
@@ -138,9 +137,16 @@ def test_generated_code_runs_in_time_linear_in_the_depth() -> None:
     assert Fraction(counts[2] - counts[1], counts[1] - counts[0]) == 2
 
 
-def test_a_state_among_all_states_of_a_sum_is_refused() -> None:
-    with pytest.raises(MatcalcError, match="split the sum"):
-        _ = mc.derivative("sum(k=0..L, norm(y[k])^2)", "y[2]", WHERE, NET).expr
+def test_the_costates_are_derivatives_by_the_states() -> None:
+    """λ[k] = ∂j/∂z[k]: what the later states and the costs from k on contribute."""
+    cost = "1/2*z[L]'*Q*z[L] + 1/2*sum(k=0..L-1, z[k]'*Q*z[k])"
+    costate = mc.derivative(cost, "z[i]", WHERE, LINEAR)
+    text = str(costate)
+    assert text.startswith("e[i] where ") and text.endswith("e[L] = Q*z[L]; e[k-1] = A'*e[k] + Q*z[k-1]")
+    start = mc.derivative(cost, "x", WHERE, LINEAR)
+    sizes: dict[Atom, int] = {Name("L"): 4, Name("n"): 2, Name("p"): 1, Name("i"): 0}
+    env = sample([costate.expr.term, start.expr.term], 1, sizes=sizes)
+    assert np.allclose(evaluate(costate.expr.term, env), evaluate(start.expr.term, env))
 
 
 def test_steps_through_a_recurrence_are_named() -> None:

@@ -14,6 +14,8 @@ CASES = [
     ("symmetric-indefinite", "tr(S*A*S*B)", "S", "S: symmetric(n); A, B: matrix(n,n)"),
     ("semidefinite", "a'*S*S*b", "S", "S: psd(n); a, b: vector(n)"),
     ("diagonal", "tr(A*inv(V)) + logdet(V)", "V", "V: diagonal(n); A: matrix(n,n)"),
+    ("lower", "tr(A*L*L') + logdet(L)", "L", "L: lower(n); A: matrix(n,n)"),
+    ("upper", "tr(A*inv(U)) + a'*U*a", "U", "U: upper(n); A: matrix(n,n); a: vector(n)"),
     ("skew", "tr(A*W*B*W)", "W", "W: skew(n); A, B: matrix(n,n)"),
     ("orthogonal", "tr(Q*A*Q'*B) + a'*Q*b", "Q", "Q: orthogonal(n); A, B: matrix(n,n); a, b: vector(n)"),
     ("stiefel", "tr(Z'*A*Z*B)", "Z", "Z: stiefel(n,p); A: matrix(n,n); B: matrix(p,p)"),

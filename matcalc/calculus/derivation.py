@@ -16,15 +16,16 @@ from itertools import pairwise
 from ..errors import LimitExceeded
 from ..rewriting.steps import DERIVATIVE, IDENTIFY, RESTRICT, Step, joined, preorder, replace_outermost, stepwise
 from ..terms import build, ops
-from ..terms.dims import Index
+from ..terms.dims import NO_INDICES, Index
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace, size
 from .chain import in_terms_of_inverse, links, varying
 from .derive import derivative, forward, gradient, hessian, inside, read_vec, targets_of
+from .places import at_member, sum_out
 from .present import present
-from .recurrence import through_state
-from .reverse import at_member, sum_out, walk
+from .recurrence import Key, Use, key_of, through_states
+from .reverse import walk
 from .structure import structure
 from .system import Condition, System
 from .variable import Variable, variable
@@ -198,27 +199,46 @@ def _through_recurrences(
     line: _Line, table: str, pairs: list[Pair], targets: set[Term], show: Callable[[list[Pair]], Term]
 ) -> list[Pair]:
     """Carry what has arrived at states of recurrences on to their starts and parameters."""
-    while any(linear.args[0].op is ops.STATE and linear.args[0] not in targets for linear, _, _ in pairs):
+    while True:
+        pending = {p[0].args[0]: None for p in pairs if p[0].args[0].op is ops.STATE and p[0].args[0] not in targets}
+        if not pending:
+            return pairs
         pairs = _merged(pairs)
         line.to("gather", show(pairs))
+        ready = {key: node for node in pending if not _is_used(key := key_of(node), pending)}
+        uses: dict[Key, list[Use]] = {key: [] for key in ready}
         passed_on: list[Pair] = []
-        conditions: dict[Condition, None] = {}
         for linear, outside, around in pairs:
             node = linear.args[0]
-            if node.op is not ops.STATE or node in targets:
+            if node in pending and key_of(node) in ready:
+                value = sum_out(outside, set(around) - node.indices)
+                uses[key_of(node)].append(Use(node.attr.at, value))
+            else:
                 passed_on.append((linear, outside, around))
-                continue
-            passed = through_state(line.system, node, outside, targets, table, walk)
-            conditions.update(dict.fromkeys(passed.conditions))
-            for target, value in passed.to_targets.items():
-                new = sorted(target.indices - node.indices - frozenset(around), key=lambda i: i.key)
-                passed_on.append((build.diff(target), value, (*around, *new)))
-            if targets & set(postorder(node.args[0])):
-                passed_on.append((forward(line.system, node.args[0], targets), passed.to_start, around))
+        conditions: dict[Condition, None] = {}
+        for key, node in ready.items():
+            for passed in through_states(line.system, node, uses[key], NO_INDICES, targets, table, walk):
+                conditions.update(dict.fromkeys(passed.conditions))
+                for target, value in passed.to_targets.items():
+                    passed_on.append((build.diff(target), value, _innermost_last(target.indices)))
+                start = node.args[0]
+                if targets & set(postorder(start)):
+                    around = _innermost_last(start.indices)
+                    passed_on.append((forward(line.system, start, targets), passed.to_start, around))
         pairs = passed_on
         line.to("adjoint recurrence" if table == "adjoint" else "product of the steps", show(pairs), tuple(conditions))
         pairs = _move_all(line, table, pairs, show)
-    return pairs
+
+
+def _is_used(key: Key, pending: Iterable[Term]) -> bool:
+    """True when more may arrive at the states of the recurrence, from another one that uses them."""
+    return any(
+        key_of(node) != key and any(t.op is ops.STATE and key_of(t) == key for t in postorder(node)) for node in pending
+    )
+
+
+def _innermost_last(indices: Iterable[Index]) -> tuple[Index, ...]:
+    return tuple(sorted(indices, key=lambda i: i.key))
 
 
 def _merged(pairs: list[Pair]) -> list[Pair]:

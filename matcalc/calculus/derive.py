@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ShapeError
 from ..terms import build, ops
 from ..terms.build import show_shape
+from ..terms.dims import dim
+from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import open_state, postorder, replace
+from .places import at_member, sum_out
 from .present import present
-from .reverse import Reverse, at_member, reverse, sum_out
+from .reverse import Reverse, reverse
 from .structure import Structure, structure
 from .system import Condition, System
 from .system import system as with_assumptions
@@ -149,26 +152,52 @@ def read_vec(row: Term, target: Term) -> Term:
 def differential(system: System, term: Term) -> Term:
     """The total differential d(F): every variable and every member of a family varies."""
     term = system.simplify(term)
-    varies = {t for t in postorder(term) if t.op in (ops.SYM, ops.MEMBER)}
-    return present(system, system.simplify(_forward(system, term, varies, {t: build.diff(t) for t in varies})))
+
+    def direction(leaf: Term) -> Term | None:
+        is_variable = leaf.op is ops.MEMBER or (leaf.op is ops.SYM and leaf.attr.role != "state")
+        return build.diff(leaf) if is_variable else None
+
+    return present(system, system.simplify(_forward(system, term, direction)))
 
 
-def forward(system: System, term: Term, targets: set[Term]) -> Term:
+def forward(system: System, term: Term, targets: Collection[Term]) -> Term:
     """d(F) in the differentials of the targets."""
-    return _forward(system, term, targets, {t: build.diff(t) for t in targets})
+    return _forward(system, term, lambda node: build.diff(node) if node in targets else None)
 
 
-def _forward(system: System, term: Term, targets: set[Term], directions: dict[Term, Term]) -> Term:
+Direction = Callable[[Term], Term | None]
+"""The differential of a leaf that varies; None for what does not."""
+
+
+def _forward(system: System, term: Term, direction: Direction) -> Term:
     """d(F) with the given differentials of the variables."""
-    varies = set(targets)
-    made = dict(directions)
+    made: dict[Term, Term] = {}
     for node in postorder(term):
-        if node in made or not any(a in varies for a in node.args):
+        given = direction(node)
+        if given is not None:
+            made[node] = given
             continue
-        varies.add(node)
-        local = system.local_differential(node, varies)
+        if not any(a in made for a in node.args):
+            continue
+        if node.op is ops.STATE:
+            made[node] = _tangent(system, node, made.get(node.args[0]), direction)
+            continue
+        local = system.local_differential(node, made)
         made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
-    return made[term] if term in varies else build.zeros(term.rows, term.cols)
+    return made.get(term, build.zeros(term.rows, term.cols))
+
+
+def _tangent(system: System, node: Term, start: Term | None, direction: Direction) -> Term:
+    """The differential of a state, as a recurrence beside its own: ds[k+1] = (∂F/∂s)(k, s[k]) ds[k] + …."""
+    loop, body = open_state(node)
+    slot = build.sym(loop.slot)
+    moved = build.sym(Symbol(loop.slot.name + "'", slot.rows, slot.cols, frozenset(), "state"))
+    step = _forward(system, body, lambda leaf: moved if leaf is slot else direction(leaf))
+    here = build.state(node.attr.moved(dim(loop.index)), *node.args)
+    if start is None:
+        start = build.zeros(node.args[0].rows, node.args[0].cols)
+    tangent = Loop(loop.index, loop.step, loop.first, loop.at, moved.attr)
+    return build.state(tangent, start, replace(system.simplify(step), {slot: here}))
 
 
 def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
@@ -189,9 +218,21 @@ def directional(system: System, term: Term, wrt: Term, direction: Term) -> Term:
     where = variable(system, term, wrt)
     inner = inside(system, where)
     function = inner.simplify(where.enter(term))
-    targets = set(targets_of(function, where)) if where.family is None else {where.target}
-    made = _forward(inner, function, targets, {t: where.enter(direction) for t in targets})
-    return _left(system, inner, where, made)
+    along = where.enter(direction)
+    if where.family is None:
+        return _left(system, inner, where, _forward(inner, function, {where.target: along}.get))
+    if where.family.rows.indices or where.family.cols.indices:  # no direction fits all members
+        walked = reverse(inner, function, build.eye(function.rows * function.cols), targets_of(function, where), "vec")
+        jacobian = _arrived(walked, function, where, "vec")
+        made = build.unvec(build.mul(jacobian, build.vec(along)), function.rows, function.cols)
+        return _left(system, inner, where, made)
+
+    def only(leaf: Term) -> Term | None:
+        if leaf.op is not ops.MEMBER or leaf.attr.family != where.family:
+            return None
+        return build.smul(build.indicator("=", leaf.attr.at, where.target.attr.at), along)
+
+    return _left(system, inner, where, _forward(inner, function, only))
 
 
 def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:

@@ -1,8 +1,9 @@
 """Differentiating through a recurrence of symbolic length: an algorithm beside the rules.
 
-For s[k+1] = F(s[k], θ, k) and G = ∂f/∂s[T], the adjoint states run the other way,
+For s[k+1] = F(s[k], θ, k) and G[k] = ∂f/∂s[k] where f uses the state s[k] itself, the adjoint states run
+the other way, from the last state that is used,
 
-    e[T] = G,   e[k] = (∂F/∂s)*(k, s[k]) e[k+1],
+    e[T] = G[T],   e[k] = (∂F/∂s)*(k, s[k]) e[k+1] + G[k],
 
 where (∂F/∂s)* is the adjoint of one step, found by the rules.  The start receives e[0], and a
 parameter θ the sum over k of what step k contributes with e[k+1].  With ``vec`` instead of adjoints
@@ -11,18 +12,33 @@ the same is an ordered product: R[k+1] = R*J[T-1]*...*J[k+1].  Backward recurren
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from ..terms import build
-from ..terms.dims import UNBOUNDED, Dim, Index, dim
+from ..terms import build, ops
+from ..terms.dims import NO_INDICES, UNBOUNDED, Dim, Index, dim, known_nonnegative, substitute
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
-from ..terms.walk import moved_symbol, open_state, postorder, replace, substitute_indices
+from ..terms.walk import dependents, moved_symbol, open_state, postorder, replace, substitute_indices
 from .chain import common
+from .places import sum_out, value_at
 from .system import RUNNING, Condition, System
 
 Walk = Callable[[System, Term, Term, Collection[Term], str], tuple[dict[Term, Term], tuple[Condition, ...]]]
+Key = tuple[tuple[Term, ...], Loop]
+"""A recurrence, whatever the state of it."""
+
+
+def key_of(node: Term) -> Key:
+    """The recurrence that a state belongs to."""
+    return node.args, node.attr.moved(node.attr.first)
+
+
+class Use(NamedTuple):
+    """What arrives at the state with index ``at``; for every value of the bound indices in it."""
+
+    at: Dim
+    value: Term
 
 
 class Through(NamedTuple):
@@ -33,23 +49,131 @@ class Through(NamedTuple):
     conditions: tuple[Condition, ...]
 
 
-def through_state(system: System, node: Term, carried: Term, goal: Collection[Term], table: str, walk: Walk) -> Through:
-    """Carry an adjoint (or a row of a Jacobian) from a state back to the start and the parameters."""
+class _Arrival(NamedTuple):
+    """What arrives at the states up to ``last``, gathered.
+
+    ``at(k, least)`` is what arrives at the k-th alone, where k comes after ``least`` or is it; over
+    ``open`` indices the results are still to be summed.
+    """
+
+    last: Dim
+    at: Callable[[Dim, Dim], Term | None]
+    open: frozenset[Index] = NO_INDICES
+
+
+def through_states(
+    system: System,
+    node: Term,
+    uses: Sequence[Use],
+    outer: frozenset[Index],
+    goal: Collection[Term],
+    table: str,
+    walk: Walk,
+) -> Iterable[Through]:
+    """Carry what arrives at the states of the recurrence of ``node`` back to its start and parameters.
+
+    For ``adjoint``, states whose order is known share one adjoint recurrence.
+    """
+    start, body = node.args
+    fixed = outer | start.indices | (body.indices - {node.attr.index}) | node.attr.first.indices
+    arrivals = _gathered(node, uses, fixed) if table == "adjoint" else [_alone(use, fixed) for use in uses]
+    for arrival in arrivals:
+        passed = _through(system, node, arrival, goal, table, walk)
+        around = (fixed - outer) | arrival.open
+        to_start = sum_out(passed.to_start, around - start.indices)
+        to_targets = {t: sum_out(value, around - t.indices) for t, value in passed.to_targets.items()}
+        yield Through(to_start, to_targets, passed.conditions)
+
+
+def _alone(use: Use, fixed: frozenset[Index]) -> _Arrival:
+    return _Arrival(use.at, lambda k, _: use.value if k is use.at else None, _running(use, fixed))
+
+
+def _gathered(node: Term, uses: Sequence[Use], fixed: frozenset[Index]) -> Iterable[_Arrival]:
+    """The uses put together, as far as it is known which of their states comes last."""
+    loop: Loop = node.attr
+    left = list(uses)
+    while left:
+        lasts = dict.fromkeys(last for use in left for last in _lasts(use, loop, fixed))
+        choices = [(last, [use for use in left if _reaches(use, last, loop, fixed)]) for last in lasts]
+        last, together = max(choices, key=lambda choice: len(choice[1]), default=(loop.at, []))
+        if not together:
+            yield from (_alone(use, fixed) for use in left)
+            return
+        yield _together(loop, last, together, fixed)
+        left = [use for use in left if use not in together]
+
+
+def _running(use: Use, fixed: frozenset[Index]) -> frozenset[Index]:
+    return (use.at.indices | use.value.indices) - fixed
+
+
+def _lasts(use: Use, loop: Loop, fixed: frozenset[Index]) -> Iterable[Dim]:
+    """The index of the last state that is used, or of the one after it where there may be none."""
+    running = _running(use, fixed)
+    last = use.at
+    for index in sorted(running, key=lambda i: i.key, reverse=True):
+        slope = (substitute(last, {index: dim(index) + 1}) - last).constant
+        if slope is None or slope == 0:
+            return
+        last = substitute(last, {index: index.hi if slope * loop.step * index.step > 0 else index.lo})
+    if not last.indices <= fixed:
+        return
+    if not running or known_nonnegative((last - loop.first) * loop.step):
+        yield last
+    elif known_nonnegative((last - loop.first) * loop.step + 1):
+        yield last + loop.step
+
+
+def _reaches(use: Use, last: Dim, loop: Loop, fixed: frozenset[Index]) -> bool:
+    """True when the state is known not to come after ``last``, and what arrives at it has the shape of a sum."""
+    if not known_nonnegative((last - use.at) * loop.step):
+        return False
+    return use.at is last or not (loop.slot.rows.indices | loop.slot.cols.indices) or bool(_running(use, fixed))
+
+
+def _together(loop: Loop, last: Dim, uses: Sequence[Use], fixed: frozenset[Index]) -> _Arrival:
+    def at(k: Dim, least: Dim) -> Term | None:
+        known = ((k - least) * loop.step, (last - k) * loop.step - (0 if k is last else 1))
+        found = [
+            value_at(use.at, k, use.value, _running(use, fixed), known)
+            for use in uses
+            if k is last or use.at is not last  # the last is no other
+        ]
+        values = [value for value in found if value is not None]
+        return build.add(*values) if values else None
+
+    return _Arrival(last, at)
+
+
+class _Passed(NamedTuple):
+    to_start: Term
+    to_targets: dict[Term, Term]
+    conditions: tuple[Condition, ...]
+
+
+def _through(system: System, node: Term, arrival: _Arrival, goal: Collection[Term], table: str, walk: Walk) -> _Passed:
     loop, body = open_state(node)
+    loop = loop.moved(arrival.last)
     index, step = loop.index, loop.step
     slot = build.sym(loop.slot)
 
     def state_at(at: Dim) -> Term:
         return build.state(node.attr.moved(at), node.args[0], node.args[1])
 
+    moving = dependents(body, [t for t in postorder(body) if t in goal])
     inside = [t for t in postorder(body) if t in goal]
     if table == "adjoint":
-        reverse = _Adjoint(system, loop, body, carried, state_at, walk)
+        inside += [t for t in moving if t.op is ops.STATE and t not in goal and _stands_outside(t, slot, index)]
+        reverse = _Adjoint(system, loop, body, arrival, state_at, walk)
         found, conditions = walk(system, body, reverse.seed, inside, table)
-        found = dict(zip(found, reverse.along(list(found.values())), strict=True))
+        plain = any(t in goal or t.op is ops.STATE for t in postorder(node.args[0]))  # what arrives at the start counts
+        found = dict(zip(found, reverse.along(list(found.values()), plain), strict=True))
         to_start = reverse.at(loop.first)
     else:
-        after = _product(system, loop, body, carried, state_at, walk)
+        begin = arrival.at(loop.at, loop.first)
+        assert begin is not None
+        after = _product(system, loop, body, begin, state_at, walk)
         found, conditions = walk(system, body, after(dim(index) + step), inside, table)
         to_start = after(loop.first)
     ends = (loop.first, loop.at - 1) if step > 0 else (loop.at + 1, loop.first)
@@ -63,7 +187,13 @@ def through_state(system: System, node: Term, carried: Term, goal: Collection[Te
             value = build.sum_over(running, value)
         to_targets[member] = build.add(to_targets[member], value) if member in to_targets else value
     shown = tuple((replace(t, {slot: state_at(dim(index))}), fact) for t, fact in conditions)
-    return Through(to_start, to_targets, shown)
+    return _Passed(to_start, to_targets, shown)
+
+
+def _stands_outside(state: Term, slot: Term, index: Index) -> bool:
+    """True for a state of a recurrence that is the same at every step of the one around it."""
+    fixed = state.args[0].indices | (state.args[1].indices - {state.attr.index}) | state.attr.first.indices
+    return index not in fixed and slot not in postorder(*state.args)
 
 
 class _Adjoint:
@@ -75,15 +205,16 @@ class _Adjoint:
     """
 
     def __init__(
-        self, system: System, loop: Loop, body: Term, carried: Term, state_at: Callable[[Dim], Term], walk: Walk
+        self, system: System, loop: Loop, body: Term, arrival: _Arrival, state_at: Callable[[Dim], Term], walk: Walk
     ) -> None:
-        self.loop, self.carried, self.state_at = loop, carried, state_at
+        self.loop, self.body, self.arrival, self.state_at = loop, body, arrival, state_at
         self.slot = build.sym(loop.slot)
         after = moved_symbol(loop.slot, {loop.index: dim(loop.index) + loop.step})
         self.seed = build.sym(Symbol(loop.slot.name + "'", after.rows, after.cols, frozenset(), "state"))
-        found, _ = walk(system, body, self.seed, [self.slot], "adjoint")
-        self.back = system.simplify(found.get(self.slot, build.zeros(self.slot.rows, self.slot.cols)))
         self.system = system
+        found, _ = walk(system, body, self.seed, [self.slot], "adjoint")
+        back = found.get(self.slot, build.zeros(self.slot.rows, self.slot.cols))
+        self.back = system.simplify(self._placed(back, dim(loop.index)))
         self.running = Index(RUNNING, dim(0), UNBOUNDED, -loop.step)
 
     def at(self, k: Dim) -> Term:
@@ -92,17 +223,37 @@ class _Adjoint:
         state = Symbol(self.seed.attr.name + "'", *self._shape(dim(running)), frozenset(), "state")
         before = dim(running) - loop.step
         one = replace(self.back, {self.seed: build.sym(state), self.slot: self.state_at(before)}, {loop.index: before})
-        return build.state(Loop(running, -loop.step, loop.at, k, state), self.carried, one)
+        body = self._joined(one, before, loop.first)
+        return build.state(Loop(running, -loop.step, loop.at, k, state), self._begin(loop.first), body)
+
+    def _begin(self, least: Dim) -> Term:
+        """What arrives at the last state."""
+        arriving = self.arrival.at(self.loop.at, least)
+        return build.zeros(*self._shape(self.loop.at)) if arriving is None else arriving
+
+    def _joined(self, carried_on: Term, k: Dim, least: Dim) -> Term:
+        """What is carried on to the state at k, and what arrives there."""
+        arriving = self.arrival.at(k, least)
+        if arriving is None:
+            return carried_on
+        return build.add(carried_on, self.system.simplify(self._placed(arriving, k)))
+
+    def _placed(self, term: Term, k: Dim) -> Term:
+        """Of coupled states: each in its place."""
+        if self.body.op is not ops.JOINT:
+            return term
+        shapes = _shapes_at(self.loop, self.body, k)
+        return build.joint(*(build.part(term, i, shapes) for i in range(len(self.body.args))))
 
     def _shape(self, at: Dim) -> tuple[Dim, Dim]:
         moved = moved_symbol(self.loop.slot, {self.loop.index: at})
         return moved.rows, moved.cols
 
-    def along(self, contributions: list[Term]) -> list[Term]:
-        """The contributions at k with the adjoint states in the place of the seed."""
+    def along(self, contributions: list[Term], plain: bool) -> list[Term]:
+        """The contributions at k with the adjoint states in the place of the seed, or the errors unless ``plain``."""
         index = self.loop.index
         values = [self.system.simplify(value) for value in contributions]
-        shared = common([self.back, *values], self.seed)
+        shared = [] if plain or self.body.op is ops.JOINT else common([self.back, *values], self.seed)
         part = next((t for t in shared if t.shape == self.seed.shape), self.seed)
         if part is self.seed:
             following = self.at(dim(index) + self.loop.step)
@@ -114,12 +265,14 @@ class _Adjoint:
         """The common part at k, as the state of a recurrence of its own."""
         loop, running = self.loop, self.running
         last = loop.at - loop.step
-        start = replace(part, {self.seed: self.carried, self.slot: self.state_at(last)}, {loop.index: last})
+        begin = self._begin(loop.first + loop.step)
+        start = replace(part, {self.seed: begin, self.slot: self.state_at(last)}, {loop.index: last})
         state = build.sym(
             Symbol(self.seed.attr.name + "'", *self._shape(dim(running) + loop.step), frozenset(), "state")
         )
         here, before = dim(running), dim(running) - loop.step
         back = replace(self.back, {part: state, self.slot: self.state_at(here)}, {loop.index: here})
+        back = self._joined(back, here, loop.first + loop.step)
         one = replace(part, {self.seed: back, self.slot: self.state_at(before)}, {loop.index: before})
         return build.state(Loop(running, -loop.step, last, dim(loop.index), state.attr), start, one)
 
@@ -130,8 +283,11 @@ def _product(
     """The rows of the Jacobian: an ordered product of the Jacobians of the steps."""
     index, step = loop.index, loop.step
     slot = build.sym(loop.slot)
-    found, _ = walk(system, body, build.eye(body.rows * body.cols), [slot], "vec")
-    one = found.get(slot, build.zeros(body.rows * body.cols, slot.rows * slot.cols))
+    if body.op is ops.JOINT:
+        one = build.block([_jacobians(system, row, loop, body, walk) for row in body.args])
+    else:
+        found, _ = walk(system, body, build.eye(body.rows * body.cols), [slot], "vec")
+        one = found.get(slot, build.zeros(body.rows * body.cols, slot.rows * slot.cols))
     last = loop.at - step
 
     def at(k: Dim) -> Term:
@@ -142,3 +298,24 @@ def _product(
         return build.mul(carried, build.prod_over(running, factor, -step))
 
     return at
+
+
+def _jacobians(system: System, row: Term, loop: Loop, body: Term, walk: Walk) -> list[Term]:
+    """The Jacobians of one of coupled states with respect to each of the states before."""
+    slot = build.sym(loop.slot)
+    given = {t: t.attr for t in postorder(body) if t.op is ops.PART and t.args[0] is slot}
+    alone = {t: build.sym(Symbol(f"{slot.attr.name}{t.attr[0]}", t.rows, t.cols, frozenset(), "state")) for t in given}
+    found, _ = walk(system, replace(row, alone), build.eye(row.rows * row.cols), list(alone.values()), "vec")
+    places = {t.attr[0]: alone[t] for t in given}
+    back = {symbol: t for t, symbol in alone.items()}
+    jacobians: list[Term] = []
+    shapes = _shapes_at(loop, body, dim(loop.index))
+    for i, (m, n) in enumerate(zip(shapes[::2], shapes[1::2], strict=True)):
+        value = found.get(places[i]) if i in places else None
+        jacobians.append(build.zeros(row.rows * row.cols, m * n) if value is None else replace(value, back))
+    return jacobians
+
+
+def _shapes_at(loop: Loop, body: Term, k: Dim) -> list[Dim]:
+    """Rows and columns of each of the coupled states with index k."""
+    return [substitute(d, {loop.index: k - loop.step}) for d in build.joint_shapes(body)]

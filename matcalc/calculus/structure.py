@@ -73,8 +73,8 @@ def _symmetric(_: Term, gradient: Term) -> Term:
 
 
 def _symmetric_matrix(variable: Term) -> Term:
-    n = variable.rows
-    return build.add(build.eye(n * n), build.commutation(n, n), build.neg(_diagonal_matrix(variable)))
+    expansion = build.duplication(variable.rows)
+    return build.mul(expansion, build.transpose(expansion))
 
 
 def _diagonal(_: Term, gradient: Term) -> Term:
@@ -92,6 +92,23 @@ def _skew(_: Term, gradient: Term) -> Term:
 def _skew_matrix(variable: Term) -> Term:
     n = variable.rows
     return build.sub(build.eye(n * n), build.commutation(n, n))
+
+
+def _lower(_: Term, gradient: Term) -> Term:
+    return build.tril(gradient)
+
+
+def _lower_matrix(variable: Term) -> Term:
+    selection = build.elimination(variable.rows)
+    return build.mul(build.transpose(selection), selection)
+
+
+def _upper(_: Term, gradient: Term) -> Term:
+    return build.triu(gradient)
+
+
+def _upper_matrix(variable: Term) -> Term:
+    return build.diag(build.vec(build.triu(build.ones(*variable.shape))))
 
 
 HALF = build.num(Fraction(1, 2))
@@ -134,6 +151,8 @@ STRUCTURES = (
     Structure("diagonal", "its diagonal, diag(diag(G))", _diagonal, _diagonal_matrix),
     Structure("symmetric", f"{_ENTRIES}, G + G' - diag(diag(G))", _symmetric, _symmetric_matrix),
     Structure("skew", f"{_ENTRIES}, G - G'", _skew, _skew_matrix),
+    Structure("lower", "tril(G)", _lower, _lower_matrix),
+    Structure("upper", "triu(G)", _upper, _upper_matrix),
     Structure("orthogonal", _EMBEDDED, _rotation, _rotation_matrix, True),
     Structure("stiefel", _EMBEDDED, _tangent, _tangent_matrix, True),
 )
@@ -152,8 +171,6 @@ def structure(system: System, variable: Term) -> Structure | None:
     found = [s for s in STRUCTURES if system.facts.has(variable, s.fact)]
     contained = {fact for s in found for fact in _CONTAINED.get(s.fact, ())}
     found = [s for s in found if s.fact not in contained]
-    if not found and any(system.facts.has(variable, fact) for fact in ("lower", "upper")):
-        raise MatcalcError("the derivative along a triangular structure is not available yet")
     if len(found) > 1:
         raise MatcalcError(f"no derivative is known along what is {found[0].fact} and {found[1].fact} at once")
     return found[0] if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from ..rewriting.loader import LinearRow, load
 from ..rewriting.match import FLAT, HOLE, instantiate, match
 from ..rewriting.rule import Has, Rule
 from ..terms import build, ops
-from ..terms.dims import ZERO, Index, dim
+from ..terms.dims import ZERO, Dim, Index, dim
 from ..terms.ops import Op
 from ..terms.symbols import Grid
 from ..terms.term import Term
@@ -107,14 +107,16 @@ class System:
         """
         moving = {a for a in node.args if a in varies}
         op = node.op
-        if op in FLAT and op is not ops.BLOCK:
+        if op in FLAT and op not in _PLACED:
             return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
         if op is ops.MPOW and 2 <= (node.attr.constant or 0) <= MAX_FACTORS:
             return Local("d-power", tuple(_powers(node)), ())
         if op is ops.PROD and not node.is_scalar:
             return Local("d-ordered-product", (_one_factor(node),), (), frozenset((node.attr.index,)))
-        if op is ops.BLOCK:
-            return Local("d-block", tuple(_blocks(node, moving)), ())
+        if op in _PLACED:
+            return Local(f"d-{_PLACED[op]}", tuple(_blocks(node, moving)), ())
+        if op is ops.PART:
+            return Local("d-part", (build.with_args(node, (build.diff(node.args[0]),)),), ())
         for rule in self._differentials.get(op, ()):
             for found in match(rule.left.args[0], node, {}):
                 if not all(self.facts.holds(g, found) for g in rule.guards):
@@ -149,6 +151,10 @@ class System:
         op = linear.op
         if op is ops.BLOCK:
             return _move_block(table, linear, outside)
+        if op is ops.JOINT:
+            return _move_joint(table, linear, outside)
+        if op is ops.PART:
+            return _move_part(table, linear, outside)
         for row in self._rows[table].get(op, ()):
             for found in _match_linear(row, linear):
                 if row.covector is not None:
@@ -263,6 +269,36 @@ def _move_block(table: str, linear: Term, outside: Term) -> Moved:
     left = build.submatrix(build.eye(linear.rows), *rows, 1, linear.rows)
     right = build.submatrix(build.eye(linear.cols), *cols, 1, linear.cols)
     return Moved("vec-product", inside, build.mul(outside, build.transpose(build.kron(right, left))))
+
+
+def _move_joint(table: str, linear: Term, outside: Term) -> Moved:
+    """The one state that varies among coupled ones: its place in G."""
+    at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
+    shapes = build.joint_shapes(linear)
+    if table == "adjoint":
+        return Moved("adj-joint", linear.args[at], build.part(outside, at, shapes))
+    return Moved("vec-joint", linear.args[at], build.mul(outside, _selecting(at, shapes)))
+
+
+def _move_part(table: str, linear: Term, outside: Term) -> Moved:
+    """One of coupled states: G in its place, zeros in the others'."""
+    at, *shapes = linear.attr
+    if table == "adjoint":
+        pairs = zip(shapes[::2], shapes[1::2], strict=True)
+        full = build.joint(*(outside if i == at else build.zeros(m, n) for i, (m, n) in enumerate(pairs)))
+        return Moved("adj-part", linear.args[0], full)
+    return Moved("vec-part", linear.args[0], build.mul(outside, build.transpose(_selecting(at, shapes))))
+
+
+def _selecting(at: int, shapes: Sequence[Dim]) -> Term:
+    """The matrix that puts the vec of one state into its place: the identity there, zeros elsewhere."""
+    counts = [m * n for m, n in zip(shapes[::2], shapes[1::2], strict=True)]
+    here = counts[at]
+    return build.block([[build.eye(here) if i == at else build.zeros(n, here)] for i, n in enumerate(counts)])
+
+
+_PLACED = {ops.BLOCK: "block", ops.JOINT: "joint"}
+"""Operations that put their arguments into places of their own."""
 
 
 @lru_cache(maxsize=64)

@@ -13,10 +13,11 @@ from fractions import Fraction
 from ..errors import MatcalcError, NotDifferentiable
 from ..rewriting.match import FLAT
 from ..terms import build, ops
+from ..terms.dims import Dim, Index, dim, known_nonnegative
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, open_state, postorder, rebuild, replace
-from .system import System
+from ..terms.walk import contains, open_state, postorder, rebuild, replace, substitute_indices
+from .system import RUNNING, System
 
 OPEN_FACTS = (
     *("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer"),
@@ -91,9 +92,14 @@ def variable(system: System, term: Term, wrt: Term) -> Variable:
         return _symbol(system, wrt)
     if wrt.op is ops.MEMBER:
         return _member(system, wrt)
-    if wrt.op is ops.STATE:
+    if is_state(wrt):
         return _state(term, wrt)
     return _expression(system, term, wrt)
+
+
+def is_state(term: Term) -> bool:
+    """True for a state of a recurrence, or one of coupled states."""
+    return term.op is ops.STATE or (term.op is ops.PART and term.args[0].op is ops.STATE)
 
 
 def _kept(system: System, term: Term) -> frozenset[str]:
@@ -132,28 +138,75 @@ MAX_UNROLLED = 8
 
 def _state(term: Term, wrt: Term) -> Variable:
     """A state of a recurrence: the later states follow from it, the earlier ones are held fixed."""
-    loop: Loop = wrt.attr
+    whole = wrt.args[0] if wrt.op is ops.PART else wrt
+    loop: Loop = whole.attr
     stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, frozenset(), "hidden"))
-    forward = {wrt: stand_in}
+    begin = stand_in
+    if wrt.op is ops.PART:
+        which, *shapes = wrt.attr
+        others = (build.part(whole, i, shapes) for i in range(len(shapes) // 2))
+        begin = build.joint(*(stand_in if i == which else other for i, other in enumerate(others)))
     notes: list[str] = []
-    for node in postorder(term):
-        if node.op is not ops.STATE or node is wrt or node.args != wrt.args or node.attr.moved(loop.at) != loop:
-            continue
-        if node.attr.at.indices:
-            raise NotDifferentiable(f"{wrt} and all states of a sum: split the sum at {loop.at}")
+    split = _split_sums(term, whole, notes)
+
+    def change(node: Term, _: tuple[Term, ...]) -> Term | None:
+        if node is wrt:
+            return stand_in
+        if node is whole or node.op is not ops.STATE or not _same_recurrence(node, whole):
+            return None
         ahead = (node.attr.at - loop.at) * loop.step
-        if ahead.constant is None:
+        if known_nonnegative(-ahead - 1):
+            return None
+        if not known_nonnegative(ahead):
+            if node.attr.at.indices - whole.indices:
+                raise NotDifferentiable(f"{wrt}, and all states in a place where they cannot be split at {loop.at}")
             notes.append(f"{node.attr.at} is taken to be later than {loop.at}")
-        elif ahead.constant < 0:
-            continue
-        forward[node] = _going_on(wrt, node, stand_in, ahead.constant)
-    return Variable(wrt, stand_in, forward=forward, back={stand_in: wrt}, notes=notes)
+        return _going_on(whole, node, begin, ahead.constant)
+
+    forward = {term: rebuild(split, change), wrt: stand_in}
+    return Variable(wrt, stand_in, forward=forward, back={stand_in: wrt}, notes=list(dict.fromkeys(notes)))
 
 
-def _going_on(wrt: Term, node: Term, start: Term, count: Fraction | None) -> Term:
+def _same_recurrence(node: Term, other: Term) -> bool:
+    return node.args == other.args and node.attr.moved(other.attr.at) == other.attr
+
+
+def _split_sums(term: Term, state: Term, notes: list[str]) -> Term:
+    """Sums over the states of a recurrence in two: before the state, and from it on."""
+    loop: Loop = state.attr
+
+    def change(node: Term, args: tuple[Term, ...]) -> Term | None:
+        if node.op is not ops.SUM:
+            return None
+        index, body = node.attr.index, args[0]
+        for used in postorder(body):
+            if used.op is not ops.STATE or index not in used.attr.at.indices or not _same_recurrence(used, state):
+                continue
+            offset = used.attr.at - dim(index)
+            if offset.indices - state.indices:
+                continue
+            here = loop.at - offset
+            first, last = (here, here - 1) if loop.step > 0 else (here + 1, here)
+            if known_nonnegative(index.lo - first) or known_nonnegative(last - index.hi):
+                continue
+            if not (known_nonnegative(first - index.lo) and known_nonnegative(index.hi - last)):
+                notes.append(f"{loop.at} is taken to be among the states of the sum")
+            parts = ((index.lo, last), (first, index.hi))
+            return build.add(*(_ranged(index, low, high, body) for low, high in parts))
+        return None
+
+    return rebuild(term, change)
+
+
+def _ranged(index: Index, low: Dim, high: Dim, body: Term) -> Term:
+    ranged = Index(RUNNING, low, high)
+    return build.sum_over(ranged, substitute_indices(body, {index: dim(ranged)}))
+
+
+def _going_on(whole: Term, node: Term, start: Term, count: Fraction | None) -> Term:
     if count is None or count > MAX_UNROLLED:
-        return build.state(wrt.attr.started(wrt.attr.at, node.attr.at), start, wrt.args[1])
-    loop, body = open_state(wrt)
+        return build.state(whole.attr.started(whole.attr.at, node.attr.at), start, whole.args[1])
+    loop, body = open_state(whole)
     value, k = start, loop.at
     for _ in range(int(count)):
         value = replace(body, {build.sym(loop.slot): value}, {loop.index: k})

@@ -117,9 +117,11 @@ A statement a line; a line goes on inside brackets; # starts a comment.
   assume S is posdef              a fact, from here on
   f = norm(A*x - b)^2             a definition;  p(x) = ...  a function
   D(f, x)   grad(f, x)            derivative as a row or a Jacobian; gradient in the shape of x
+  grad(f, S, structured)          along the declared structure of S; also D, hess
   hess(f, x)   d(f)               Hessian, total differential
   solve(D(f, x) = 0, x)           solve({eq1, eq2}, {x, y})
   simplify(e)   e1 == e2          the simplified form; are they equal?
+  D($x^T A x$, x)                 LaTeX between dollars, wherever an expression is
   steps(D(f, x))                  the derivation; steps(D(f, x), vec) by vec and Kronecker products
 
   _                               the last answer
@@ -181,7 +183,7 @@ TOPICS: dict[str, str] = {
     "step": "step(e)  1 where e > 0, else 0, entry by entry",
     "sign": "sign(e)  -1, 0 or 1, entry by entry",
     "D": "D(f, X)  the derivative ∂vec(f)/∂vec(X)ᵀ: a row for a scalar f, else the Jacobian",
-    "grad": "grad(f, X)  the gradient of a scalar, in the shape of X",
+    "grad": "grad(f, X)  the gradient of a scalar, in the shape of X; grad(f, X, structured)  along its structure",
     "hess": "hess(f, x)  the Hessian of a scalar, ∂vec(grad f)/∂vec(x)ᵀ",
     "d": "d(f)  the total differential",
     "solve": "solve(left = right, x)   solve({eq1, eq2}, {x, y})",

@@ -243,13 +243,16 @@ class Derivative:
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
         from ..calculus.structure import structure
-        from ..calculus.variable import variable
+        from ..calculus.variable import is_state, variable
         from ..numeric.check import check_derivative
 
         where = variable(self.system, self._function, self._wrt)
         function, answer, wrt = self._function, self.expr.term, self._wrt
         kind = structure(self.system, wrt) if self.structured else None
-        if wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
+        point = None
+        if is_state(wrt):  # the later states follow from a variable that has the value of this one
+            function, wrt, point = where.enter(function), where.target, wrt
+        elif wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
             function, answer, wrt = where.enter(function), where.enter(answer), where.target
             if kind is not None:
                 own = build.sym(with_changes(wrt.attr, facts=wrt.attr.facts | {kind.fact}))
@@ -257,7 +260,7 @@ class Derivative:
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
         require = [(where.enter(t), fact) for t, fact in require] if wrt is where.target else require
         along = kind.fact if kind is not None else ""
-        return check_derivative(function, wrt, answer, self.form, trials, seed, require, along)
+        return check_derivative(function, wrt, answer, self.form, trials, seed, require, along, point)
 
 
 CHECKABLE = ("positive", "nonneg", "nonzero", "invertible", "principal", "simple", "distinct", "fixedrank")

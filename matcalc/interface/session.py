@@ -222,6 +222,10 @@ class Session:
         with _readable(plain):
             marked = _with_last(plain)
             nodes = parse_syntax(marked, "script").nodes()
+        with self.scope.expecting(nodes):
+            self._run_statements(nodes, plain, marked, show)
+
+    def _run_statements(self, nodes: list[Node], plain: str, marked: str, show: Callable[[Answer], None]) -> None:
         for node in nodes:
             with _readable(plain), self._undone_by_failure():
                 answer = self._statement(node, marked)

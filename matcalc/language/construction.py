@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import MatcalcError, ParseError
+from ..errors import MatcalcError, ParseError, ShapeError
 from ..terms import build, ops
-from ..terms.dims import Atom, Dim, Index, dim
+from ..terms.dims import ONE, Atom, Dim, Index, dim, substitute
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
-from ..terms.walk import moved_symbol, substitute_indices
-from .functions import Function
+from ..terms.walk import contains, replace, substitute_indices
+from .functions import FUNCTIONS, Function
 from .inference import SUPERSCRIPTS, Inference, arguments, is_flag, is_zero
 from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
-from .shapes import Shape
+from .shapes import SCALAR, Shape, holes_of
 from .syntax import Node, Task
 
 
@@ -138,6 +138,9 @@ class Construction:
 
     def _index(self, node: Node, frame: Frame) -> Task[Term]:
         how = frame.how[node]
+        if isinstance(how, Node):
+            result: Term = yield self.term(how, frame)
+            return result
         dims = self._dims(node, frame)
         if how == "size":
             return build.integer(dims[0])
@@ -156,44 +159,110 @@ class Construction:
     def _state(self, found: Recurring | Recurrence, at: Dim) -> Term:
         if isinstance(found, Recurring) and found.made is None:
             assert found.symbol is not None and found.begun is not None
-            return build.sym(found.symbol) if at is self._size(found.here) else found.begun
+            if at is self._size(found.here):
+                return build.sym(found.symbol)
+            if found.following is not None and at is self._size(found.here) + found.step:
+                return build.sym(found.following)
+            return found.begun
         made = found.made if isinstance(found, Recurring) else found
         assert made is not None
         self.hints += made.hints
         return made.state(at)
 
-    def recurrence(self, pair: Pair, frame: Frame) -> Task[Recurrence]:
-        """A recurrence that the inference has read."""
-        found = frame.recurring[pair]
-        begun, inside = frame.reading(pair.start), frame.reading(pair.follow)
-        outer, self.hints = self.hints, list(pair.start.hints)
-        start = pair.start.term
-        if start is None and is_zero(pair.start.right):
-            start = build.zeros(*self.inference.sizes.shape(found.start))
-        elif start is None:
-            start = yield self.term(pair.start.right, begun)
+    def recurrences(self, pairs: Sequence[Pair], frame: Frame) -> Task[list[Recurrence]]:
+        """Recurrences that the inference has read: one, or several that use one another."""
+        members = [frame.recurring[pair] for pair in pairs]
+        outer, self.hints = self.hints, [hint for pair in pairs for hint in pair.start.hints]
+        for found in members:
+            found.begun = yield self._begun(found, frame)
+        bodies: list[Term] = []
+        for found in members:
+            bodies.append((yield self._body(found, members, frame)))
+        index = self._index_of(members[0].index)
+        bodies = self._in_one_step(members, bodies, dim(index) + members[0].step)
+        starts = [found.begun for found in members if found.begun is not None]
+        shapes = [self._shape_at(found, dim(index)) for found in members]
+        named = zip(members, shapes, strict=True)
+        slots = [Symbol(_slot_name(found), *shape, frozenset(), "state") for found, shape in named]
+        places: list[tuple[Any, ...]] = [()]
+        if len(members) == 1:
+            start, body, slot = starts[0], bodies[0], slots[0]
+        else:
+            sides = [d for shape in shapes for d in shape]
+            start, body = build.joint(*starts), build.joint(*bodies)
+            rows = sum((m * n for m, n in shapes), dim(0))
+            slot = Symbol("°".join(s.name for s in slots), rows, dim(1), frozenset(), "state")
+            places = [(i, *sides) for i in range(len(members))]
+            body = replace(body, {build.sym(s): build.part(build.sym(slot), i, sides) for i, s in enumerate(slots)})
+        loop = Loop(index, members[0].step, self._size(members[0].first), UNPLACED, slot)
+        made = build.state(loop, start, body)
+        start, body = made.args
+        moved: dict[Atom, Dim] = {index: dim(made.attr.index)}
+        self.hints += [(index.lo, index.hi, members[0].pair.form.variable)]
+        for i, found in enumerate(members):
+            self.hints.append((start, body if len(members) == 1 else (body, i), found.pair.name))
+        hints = tuple(dict.fromkeys(self.hints))
+        for found, place in zip(members, places, strict=True):
+            shown = tuple(substitute(p, moved) if isinstance(p, Dim) else p for p in place)
+            found.made = Recurrence(made.attr, start, body, hints, shown)
+        self.hints = [*outer, *self.hints]
+        return [found.made for found in members if found.made is not None]
+
+    def _begun(self, found: Recurring, frame: Frame) -> Task[Term]:
+        said = found.pair.start
+        if said.term is not None:
+            return said.term
+        if is_zero(said.right):
+            return build.zeros(*self.inference.sizes.shape(found.start))
+        start: Term = yield self.term(said.right, frame.reading(said))
+        return start
+
+    def _body(self, found: Recurring, members: Sequence[Recurring], frame: Frame) -> Task[Term]:
+        """The step; in it the state with the bound index of the first recurrence is a symbol."""
+        pair, inside = found.pair, frame.reading(found.pair.follow)
         index = self._index_of(found.index)
-        rows, cols = self.inference.sizes.shape(found.slot)
-        found.begun = start
-        found.symbol = Symbol(f"{pair.name}°{index.level}", rows, cols, frozenset(), "state")
-        before = [
-            inside.define(pair.name, inside.states, found),
-            inside.define(pair.form.variable, inside.bound, dim(index)),
-        ]
+        here = dim(index) + pair.back
+        for other in members:
+            other.read_in(found)
+            name = _slot_name(other)
+            other.symbol = Symbol(name, *self._shape_at(other, here), frozenset(), "state")
+            after = self._shape_at(other, here + found.step)
+            other.following = None if other is found else Symbol(name + "'", *after, frozenset(), "state")
+        before = [inside.define(other.pair.name, inside.states, other) for other in members]
+        before.append(inside.define(pair.form.variable, inside.bound, dim(index)))
         body: Term = yield self.term(pair.follow.right, inside)
         for undo in reversed(before):
             undo()
-        slot = found.symbol
-        if pair.back:  # the bound index is that of the state which the step uses
-            moved: dict[Atom, Dim] = {index: dim(index) - pair.back}
-            body, slot = substitute_indices(body, moved), moved_symbol(slot, moved)
-        loop = Loop(index, pair.step, self._size(found.first), UNPLACED, slot)
-        term = build.state(loop, start, body)
-        start, body = term.args
-        self.hints += [(index.lo, index.hi, pair.form.variable), (start, body, pair.name)]
-        found.made = Recurrence(term.attr, start, body, tuple(dict.fromkeys(self.hints)))
-        self.hints = [*outer, *self.hints]
-        return found.made
+        first = self._index_of(members[0].index)
+        # the bound index is that of the state which the step uses
+        return substitute_indices(body, {index: dim(first) - pair.back}) if pair.back or index is not first else body
+
+    def _in_one_step(self, members: Sequence[Recurring], bodies: Sequence[Term], after: Dim) -> list[Term]:
+        """The steps, with the new states of the others that they use put in."""
+        new = [
+            build.sym(Symbol(_slot_name(found) + "'", *self._shape_at(found, after), frozenset(), "state"))
+            for found in members
+        ]
+        done = list(bodies)
+        left = set(range(len(members))) if len(members) > 1 else set()
+        while left:
+            ready = {i for i in left if not any(contains(done[i], state) for state in new)}
+            if not ready:
+                names = " and ".join(members[i].pair.name for i in sorted(left))
+                said = members[min(left)].pair.follow
+                raise MatcalcError(f"the new states of {names} use one another: none can be made first").locate(
+                    said.text, said.left.start, said.right.end
+                )
+            known = {new[i]: done[i] for i in ready}
+            left -= ready
+            for i in left:
+                done[i] = replace(done[i], known)
+        return done
+
+    def _shape_at(self, found: Recurring, at: Dim) -> tuple[Dim, Dim]:
+        rows, cols = self.inference.sizes.shape(found.slot)
+        mapping: dict[Atom, Dim] = {self._index_of(found.index): at - found.pair.back}
+        return substitute(rows, mapping), substitute(cols, mapping)
 
     def _where(self, node: Node, frame: Frame) -> Task[Term]:
         undo: list[Callable[[], None]] = []
@@ -203,8 +272,8 @@ class Construction:
                 shape = self._shape(item.right, frame)
                 undo.append(frame.define(item.name, frame.parameters, Parameter(item.right, frame, shape, term)))
             else:
-                yield self.recurrence(item, frame)
-                undo.append(frame.define(item.name, frame.states, frame.recurring[item]))
+                yield self.recurrences(item, frame)
+                undo += [frame.define(pair.name, frame.states, frame.recurring[pair]) for pair in item]
         result: Term = yield self.term(node.parts[0], frame)
         for back in reversed(undo):
             back()
@@ -223,6 +292,41 @@ class Construction:
         return build.block(rows)
 
     # ------------------------------------------------------------ calls
+
+    def _rewritten(self, node: Node, frame: Frame) -> Task[Term]:
+        result: Term = yield self.term(frame.how[node], frame)
+        return result
+
+    def _identity(self, node: Node, frame: Frame) -> Task[Term]:
+        if node in frame.how:
+            result: Term = yield self.term(frame.how[node], frame)
+            return result
+        return build.eye(self._seen(node, frame, "I_n"))
+
+    def _unit(self, node: Node, frame: Frame) -> Task[Term]:
+        return build.basis(self._dims(node, frame)[0], self._seen(node, frame, "basis(i, n) outside the dollars"))
+        yield
+
+    def _seen(self, node: Node, frame: Frame, write: str) -> Dim:
+        """The size that the rest of the formula gave."""
+        size = self._shape(node, frame)[0]
+        if holes_of(size):
+            raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint=f"write {write}")
+        return size
+
+    def _vertical(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        return build.fun("abs", inner) if inner.is_scalar else build.det(inner)
+
+    def _two_norm(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        if inner.is_vector or inner.rows is ONE:
+            return build.norm(inner)
+        return FUNCTIONS["spectral"].build([inner], [], SCALAR)
+
+    def _one_norm(self, node: Node, frame: Frame) -> Task[Term]:
+        inner: Term = yield self.term(node.parts[0], frame)
+        return FUNCTIONS["norm1"].build([inner], [], SCALAR)
 
     def _bars(self, node: Node, frame: Frame) -> Task[Term]:
         return build.norm((yield self.term(node.parts[0], frame)))
@@ -343,6 +447,10 @@ def _spread(terms: list[Term], term: Term) -> tuple[list[Term], Term]:
     return terms, term
 
 
+def _slot_name(found: Recurring) -> str:
+    return f"{found.pair.name}°{found.index.level}"
+
+
 _RELATIONS = {"≤": "<=", "≥": ">=", "≠": "!="}
 
 _VALUES: dict[str, Callable[[Construction, Any], Term]] = {
@@ -378,4 +486,10 @@ _HANDLERS: dict[str, _Handler] = {
     "primed": Construction._primed,
     "call": Construction._call,
     "where": Construction._where,
+    **dict.fromkeys(("juxtaposed", "euler", "filled"), Construction._rewritten),
+    "identity": Construction._identity,
+    "unit": Construction._unit,
+    "vertical": Construction._vertical,
+    "two_norm": Construction._two_norm,
+    "one_norm": Construction._one_norm,
 }

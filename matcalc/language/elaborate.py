@@ -7,7 +7,7 @@ them all, settle what is open, build them.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -124,13 +124,13 @@ class Elaboration:
         self._pursue(goal)
         return ShapeVar(self, node)
 
-    def recur(self, pair: Pair) -> None:
-        """A recurrence; :meth:`build_recurrence` makes it."""
+    def recur(self, pairs: Sequence[Pair]) -> None:
+        """Recurrences that use one another; :meth:`build_recurrences` makes them."""
 
         def goal(state: Inference) -> None:
-            run(state.recurrence(pair, state.root))
+            run(state.recurrences(pairs, state.root))
 
-        self._nodes += [pair.start.right, pair.follow.right]
+        self._nodes += [node for pair in pairs for node in (pair.start.right, pair.follow.right)]
         self._pursue(goal)
 
     def unify(self, left: ShapeVar, right: ShapeVar) -> None:
@@ -307,9 +307,9 @@ class Elaboration:
         self._hints += construction.hints
         return term
 
-    def build_recurrence(self, pair: Pair) -> Recurrence:
-        """The recurrence that was read by :meth:`recur`, after :meth:`settle`."""
-        return run(Construction(self.state, self.variables).recurrence(pair, self.state.root))
+    def build_recurrences(self, pairs: Sequence[Pair]) -> list[Recurrence]:
+        """The recurrences that were read by :meth:`recur`, after :meth:`settle`."""
+        return run(Construction(self.state, self.variables).recurrences(pairs, self.state.root))
 
     def dim_of(self, node: Node) -> Dim:
         """The integer that a node writes, as far as it is known now."""

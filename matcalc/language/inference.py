@@ -6,7 +6,7 @@ does not fit ends the attempt.  The search over kinds is in :mod:`matcalc.langua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
@@ -26,7 +26,9 @@ from ..terms.dims import (
     substitute,
 )
 from ..terms.symbols import Family, Unknown
+from .formula import Formula, plain_integer, subscripted
 from .functions import FUNCTIONS, NOT_YET, RULE_FUNCTIONS, SPECIAL, Function
+from .latex import LATEX
 from .meanings import Bound, Frame, Meaning, Names, NeedsIntegerError, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import Halves, Hint, Pair, Plain, Recurrence, local_definitions
@@ -42,7 +44,7 @@ SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 def is_zero(node: Node) -> bool:
     """True for a literal 0, which stands for a zero of any shape."""
-    while node.kind in ("group", "negative", "positive"):
+    while node.kind in ("group", "negative", "positive", "filled") and len(node.nodes()) == 1:
         node = node.nodes()[0]
     return node.kind == "number" and float(str(node.parts[0])) == 0
 
@@ -383,6 +385,10 @@ class Inference(Names):
     # ------------------------------------------------------------ indexing and blocks
 
     def _index(self, node: Node, frame: Frame) -> Task[Shape]:
+        if node.ops == LATEX:
+            frame.how[node] = plain = subscripted(self, node, frame)
+            found: Shape = yield self.shape(plain, frame)
+            return found
         base, slots = node.parts[0], node.parts[1].parts
         for slot in slots:
             if slot.kind == "range":
@@ -472,13 +478,27 @@ class Inference(Names):
         if found.reading and at is not found.here:
             if at is found.first:
                 return found.start
+            if not found.own and at is found.here + found.step:
+                return found.shape_at(at, self.sizes)
             written = self._side(found.here)
             hint = f"what reaches further back is a state of several blocks, such as [{name}[k]; {name}[k-1]]"
             raise MatcalcError(f"in the step of {name} only {name}[{written}] may be used, and its start", hint=hint)
-        return found.slot if found.reading else found.shape_at(at, self.sizes)
+        return found.slot if found.reading and found.own else found.shape_at(at, self.sizes)
 
-    def recurrence(self, pair: Pair, frame: Frame) -> Task[Recurring]:
-        """Read the start and the step; the shape of a state is a function of its index."""
+    def recurrences(self, pairs: Sequence[Pair], frame: Frame) -> Task[None]:
+        """Read the starts and the steps of recurrences that use one another, most often of one alone."""
+        members: list[Recurring] = []
+        for pair in pairs:
+            members.append((yield self._start(pair, frame)))
+        for found in members:
+            _together(found, members[0])
+        for found in members:
+            yield self._step(found, members, frame)
+        for found in members:
+            found.reading = False
+
+    def _start(self, pair: Pair, frame: Frame) -> Task[Recurring]:
+        """Read the start; the shape of a state is a function of its index."""
         begun = frame.reading(pair.start)
         first: Dim = yield self.integer(pair.start.slot, begun)
         term = pair.start.term
@@ -495,12 +515,16 @@ class Inference(Names):
         slot = self._moving(pair, start[0], first, index), self._moving(pair, start[1], first, index)
         found = Recurring(pair, index, first, start, slot)
         frame.recurring[pair] = found
+        return found
+
+    def _step(self, found: Recurring, members: Sequence[Recurring], frame: Frame) -> Task[None]:
+        pair, start = found.pair, found.start
         inside = frame.reading(pair.follow)
-        before = [
-            inside.define(pair.name, inside.states, found),
-            inside.define(variable, inside.bound, dim(index)),
-        ]
-        if pair.follow.right not in self.loose and slot != start:
+        before = [inside.define(other.pair.name, inside.states, other) for other in members]
+        before.append(inside.define(pair.form.variable, inside.bound, dim(found.index)))
+        for other in members:
+            other.read_in(found)
+        if pair.follow.right not in self.loose and found.slot != start:
             self.moving.append(pair)
         body: Shape = yield self.resolved(pair.follow.right, inside)
         for undo in reversed(before):
@@ -511,8 +535,6 @@ class Inference(Names):
                 self.equal(dim(hole), ONE, lambda: self._open_loop(found, body, inside))
         if self.moving and self.moving[-1] is pair:
             self.moving.pop()
-        found.reading = False
-        return found
 
     def _moving(self, pair: Pair, side: Dim, first: Dim, index: Index) -> Dim:
         """A side of the start as a side of the state with the index that the step uses: h[0] becomes h[k]."""
@@ -566,8 +588,8 @@ class Inference(Names):
                 shape: Shape = yield self.shape(item.right, frame)
                 undo.append(frame.define(item.name, frame.parameters, Parameter(item.right, frame, shape)))
             else:
-                found: Recurring = yield self.recurrence(item, frame)
-                undo.append(frame.define(item.name, frame.states, found))
+                yield self.recurrences(item, frame)
+                undo += [frame.define(pair.name, frame.states, frame.recurring[pair]) for pair in item]
         result: Shape = yield self.shape(node.parts[0], frame)
         for back in reversed(undo):
             back()
@@ -618,7 +640,7 @@ class Inference(Names):
     def _primed(self, node: Node, frame: Frame) -> Task[Shape]:
         written = str(node.parts[0])
         name = ascii_name(written.rstrip("'"))
-        if not self._is_unknown_function(name, frame):
+        if not self.is_unknown_function(name, frame):
             raise self._no_primed(name, frame)
         frame.how[node] = Unknown(name, len(written) - len(written.rstrip("'")), self._role())
         result: Shape = yield self.shape(node.parts[1], frame)
@@ -634,8 +656,18 @@ class Inference(Names):
     def _role(self) -> str:
         return "pattern" if self.patterns else "variable"
 
-    def _is_unknown_function(self, name: str, frame: Frame) -> bool:
+    def is_unknown_function(self, name: str, frame: Frame) -> bool:
+        """Whether a name was declared as a function."""
         return name in frame.scope.unknown_functions or name in self.root.scope.unknown_functions
+
+    def is_known(self, name: str, frame: Frame) -> bool:
+        """Whether a name means something: a variable, a number, a function."""
+        return self.found(name, frame) is not None or name in frame.scope.known()
+
+    def tell(self, note: str) -> None:
+        """A remark on how the text was read."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _callables(self, frame: Frame) -> set[str]:
         scope = frame.scope
@@ -645,7 +677,7 @@ class Inference(Names):
         written = str(node.parts[0])
         name = ascii_name(written)
         args = arguments(node)
-        if self._is_unknown_function(name, frame):
+        if self.is_unknown_function(name, frame):
             if len(args) != 1:
                 raise wrong_count(node, frame, "1", len(args))
             frame.how[node] = Unknown(name, 0, self._role())
@@ -859,7 +891,10 @@ class _Integers:
         raise ShapeError(f"{name} is a variable, but an integer is needed here").locate(self.text, node.start, node.end)
 
     def other(self, node: Node) -> Task[Dim]:
-        """``rows(A)`` and ``cols(A)``."""
+        """``rows(A)`` and ``cols(A)``; what LaTeX writes otherwise."""
+        plain = plain_integer(self.inference, node, self.frame)
+        if plain is not None:
+            return self.inference.integer(plain, self.frame)
         return self.inference._integer_call(node, self.frame)
 
 
@@ -937,8 +972,17 @@ def _exponent_error(inference: Inference, node: Node, shape: Shape, frame: Frame
 
 
 def _incomplete(name: str, halves: Halves) -> MatcalcError:
-    hint = "recurrences that use one another are not available yet"
-    return MatcalcError(f"{name} has a {halves.missing.format(name)}", hint=hint)
+    return MatcalcError(f"{name} has a {halves.missing.format(name)}")
+
+
+def _together(found: Recurring, other: Recurring) -> None:
+    """States that use one another start together and run the same way."""
+    if found.step != other.step or found.first is not other.first:
+        names = f"{other.pair.name} and {found.pair.name}"
+        start = found.pair.start
+        raise MatcalcError(f"{names} use one another: they start at the same index and run the same way").locate(
+            start.text, start.left.start, start.left.end
+        )
 
 
 _Handler = Callable[[Inference, Node, Frame], Task[Shape]]
@@ -961,6 +1005,12 @@ _HANDLERS: dict[str, _Handler] = {
     "call": Inference._call,
     "equation": Inference._equation,
     "where": Inference._where,
+    **dict.fromkeys(("juxtaposed", "euler", "filled"), Formula.rewritten),
+    "identity": Formula.identity,
+    "unit": Formula.unit,
+    "vertical": Formula.vertical,
+    "two_norm": Formula.two_norm,
+    "one_norm": Formula.one_norm,
 }
 _FACTORS = {
     "STAR": Inference._star,

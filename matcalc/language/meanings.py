@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ShapeError
 from ..terms import build
-from ..terms.dims import Atom, Dim, Index, Name, dim, substitute
+from ..terms.dims import ZERO, Atom, Dim, Index, Name, dim, substitute
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .functions import FUNCTIONS
@@ -37,7 +37,8 @@ class Recurring:
 
     ``index`` is the one written on its left side, the state used on the right is the one at
     ``index + back``, of shape ``slot``; ``reading`` is true while the right side is read, where no
-    other state is known but the start.
+    other state is known but the start.  Of several that use one another, each has the state ``here``
+    in the step that is being read, and the one after it there, except in its own step.
     """
 
     pair: Pair
@@ -46,7 +47,10 @@ class Recurring:
     start: Shape
     slot: Shape
     reading: bool = True
+    here: Dim = ZERO
+    own: bool = True
     symbol: Symbol | None = None
+    following: Symbol | None = None
     begun: Term | None = None
     made: Recurrence | None = None
 
@@ -55,10 +59,10 @@ class Recurring:
         """1 upwards, -1 downwards."""
         return self.pair.step
 
-    @property
-    def here(self) -> Dim:
-        """The index of the state that the right side uses."""
-        return dim(self.index) + self.pair.back
+    def read_in(self, step: Recurring) -> None:
+        """The step of a recurrence is read from here on, in which this one may be used."""
+        self.here = dim(step.index) + step.pair.back
+        self.own = step is self
 
     def shape_at(self, at: Dim, sizes: Sizes) -> Shape:
         """The shape of a state."""

@@ -19,6 +19,8 @@ from lark.lexer import ContextualLexer
 
 from ..errors import LimitExceeded, ParseError
 from ..resources import data_dir
+from .latex import Builder, read_latex
+from .latex_commands import Commands
 from .syntax import Node
 
 STARTS = ("script", "expression", "rulefile", "type")
@@ -28,7 +30,7 @@ MAX_LENGTH = 4_000_000
 _OPEN = {"LPAR", "LSQB", "LBRACE"}
 _CLOSE = {"RPAR", "RSQB", "RBRACE"}
 _BRACKETS = _OPEN | _CLOSE | {"LNORM", "RNORM"}
-_ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "RNORM"}
+_ENDS_OPERAND = {"NAME", "NUMBER", "RPAR", "RSQB", "TRANSPOSE", "SUPERSCRIPT", "RNORM", "LATEX"}
 
 
 class _Layout(PostLex):
@@ -86,6 +88,28 @@ class _Builder:
 
         return build
 
+    def latex(self, parts: list[Any]) -> Node:
+        """A formula between dollars."""
+        return Node("group", [read_latex(parts[0])], parts[0].start_pos, parts[0].end_pos)
+
+    def question(self, parts: list[Any]) -> Node:
+        """An expression alone; an equation in dollars is a definition."""
+        inner = parts[0].parts[0] if parts[0].kind == "group" else parts[0]
+        if inner.kind == "equation" and isinstance(inner, Node):
+            left, right = inner.parts
+            if left.kind == "juxtaposed" and [p.kind for p in left.parts] == ["name", "group"]:  # f(x) = ...
+                name, group = left.parts
+                given = group.parts[0].parts if group.parts[0].kind == "tuple" else group.parts
+                left = Node("call", [*name.parts, Node("args", given, group.start, group.end)], left.start, left.end)
+            elif left.kind == "index":
+                left = Node("index", left.parts, left.start, left.end)
+            return Node("definition", [left, right], parts[0].start, parts[0].end)
+        return _node("question", parts)
+
+    def args(self, parts: list[Any]) -> Node:
+        """Arguments; an equation in dollars is one."""
+        return _node("args", [p.parts[0] if _is_equation(p) else p for p in parts])
+
     def chain(self, parts: list[Any]) -> Node:
         """``a + b - c`` or ``a*b/c``: one node, however long."""
         left, operator, right = parts
@@ -116,6 +140,10 @@ def _node(kind: str, parts: list[Any]) -> Node:
     if kind == "type":  # the name and the sizes, or None; the optional brackets leave placeholders
         kept = [kept[0], next((p for p in kept[1:] if p is not None), None)]
     return Node(kind, kept, start, end)
+
+
+def _is_equation(part: Any) -> bool:
+    return isinstance(part, Node) and part.kind == "group" and part.parts[0].kind == "equation"
 
 
 def _start(part: Any) -> int:
@@ -150,6 +178,21 @@ def _lark() -> Lark:
     )
 
 
+@cache
+def latex_parser() -> Lark:
+    """The parser of what stands between dollars."""
+    text = (data_dir("grammar") / "latex.lark").read_text(encoding="utf-8")
+    return Lark(
+        text,
+        start="start",
+        parser="lalr",
+        lexer="contextual",
+        postlex=Commands(),
+        transformer=Builder(),
+        _plugins={"ContextualLexer": _Lexer},
+    )
+
+
 def parse_syntax(text: str, start: str = "expression") -> Node:
     """The syntax tree of a text.
 
@@ -163,11 +206,17 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
         return _lark().parse(clean, start=start)  # type: ignore[return-value]
     except UnexpectedInput as error:
         raise _explain(error, clean) from None
+    except ParseError as error:  # found while a formula between dollars was read
+        error.text = clean
+        raise
 
 
 def _explain(error: UnexpectedInput, text: str) -> ParseError:
     if isinstance(error, UnexpectedCharacters):
         at = error.pos_in_stream or 0
+        if text[at] == "$":
+            said = "a formula in LaTeX stands between two dollars: $x^T A x$"
+            return ParseError("this dollar opens no formula", text=text, start=at, end=at + 1, hint=said)
         glued = re.match(r"[\d.]+[A-Za-z_]\w*", text[at:])
         if glued:
             said = f"{glued[0]!r} is not a number"

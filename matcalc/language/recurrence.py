@@ -7,7 +7,7 @@ direction, and the name of the index are seen from the text alone; shapes come l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,12 +33,16 @@ UNPLACED = dim("·")
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """A recurrence that is understood; every state of it is a term."""
+    """A recurrence that is understood; every state of it is a term.
+
+    ``place`` says which of several coupled states it is, one (which, rows, columns, …) for all of them.
+    """
 
     loop: Loop
     start: Term
     body: Term
     hints: tuple[Hint, ...] = ()
+    place: tuple[Any, ...] = ()
 
     @property
     def first(self) -> Dim:
@@ -53,11 +57,19 @@ class Recurrence:
     def shape_at(self, at: Dim) -> Shape:
         """The shape of a state."""
         mapping: dict[Atom, Dim] = {self.loop.index: at}
-        return substitute(self.loop.slot.rows, mapping), substitute(self.loop.slot.cols, mapping)
+        rows, cols = self.loop.slot.rows, self.loop.slot.cols
+        if self.place:
+            which, *shapes = self.place
+            rows, cols = shapes[2 * which : 2 * which + 2]
+        return substitute(rows, mapping), substitute(cols, mapping)
 
     def state(self, at: Dim) -> Term:
         """The state with index ``at``."""
-        return build.state(self.loop.moved(at), self.start, self.body)
+        state = build.state(self.loop.moved(at), self.start, self.body)
+        if not self.place:
+            return state
+        which, *shapes = self.place
+        return build.part(state, which, [substitute(d, {self.loop.index: at}) for d in shapes])
 
 
 class Statement(NamedTuple):
@@ -113,6 +125,10 @@ class Pair:
         return self.form.back
 
 
+Group = tuple[Pair, ...]
+"""Recurrences that use one another; most often one alone."""
+
+
 class Halves(NamedTuple):
     """What a session knows of a recurrence that is not complete."""
 
@@ -125,7 +141,9 @@ class Halves(NamedTuple):
         """What has not been said yet."""
         if self.start is None:
             return "step but no start yet: {0}[0] = ..."
-        return "start but no step yet: {0}[k+1] = ... of {0}[k]"
+        if self.follow is None:
+            return "start but no step yet: {0}[k+1] = ... of {0}[k]"
+        return "start and a step, but the step uses a recurrence that is not complete yet"
 
 
 # ---------------------------------------------------------------- start or step
@@ -210,7 +228,7 @@ class Plain(NamedTuple):
     right: Node
 
 
-def local_definitions(node: Node, text: str) -> list[Pair | Plain]:
+def local_definitions(node: Node, text: str) -> list[Group | Plain]:
     """What the definitions of ``e where ...`` say, each after those that it uses."""
     said: dict[str, list[Statement]] = {}
     found: dict[str, Pair | Plain] = {}
@@ -275,7 +293,7 @@ def _names(nodes: Iterable[Node]) -> set[str]:
     }
 
 
-def _in_order(found: dict[str, Pair | Plain], places: dict[str, Node], node: Node, text: str) -> list[Pair | Plain]:
+def _in_order(found: dict[str, Pair | Plain], places: dict[str, Node], node: Node, text: str) -> list[Group | Plain]:
     needs = {name: _names(_rights(item)) & set(found) - {name} for name, item in found.items()}
     used = _names([node.parts[0]]).union(*needs.values())
     for name, place in places.items():
@@ -283,18 +301,38 @@ def _in_order(found: dict[str, Pair | Plain], places: dict[str, Node], node: Nod
             raise ParseError(
                 f"{name} is defined after where but not used", hint="a new statement starts on a new line"
             ).locate(text, place.start, place.end)
-    order: list[Pair | Plain] = []
-    while needs:
-        ready = [name for name, others in needs.items() if not others & set(needs)]
-        if not ready:
-            names = " and ".join(needs)
-            place = places[next(iter(needs))]
-            raise MatcalcError(f"{names} use one another: coupled states are not available yet").locate(
+    order: list[Group | Plain] = []
+    for group in groups(needs):
+        items = [found[name] for name in group]
+        pairs = tuple(item for item in items if isinstance(item, Pair))
+        if len(pairs) == len(items):
+            order.append(pairs)
+            continue
+        if len(items) > 1:
+            plain = next(item.name for item in items if isinstance(item, Plain))
+            place = places[plain]
+            raise MatcalcError(f"{plain} uses itself, by way of {' and '.join(n for n in group if n != plain)}").locate(
                 text, place.start, place.end
             )
-        order += [found[name] for name in ready]
-        for name in ready:
-            del needs[name]
+        order += [item for item in items if isinstance(item, Plain)]
+    return order
+
+
+def groups(needs: Mapping[str, set[str]]) -> list[list[str]]:
+    """The names in groups that need one another, each after those that it needs."""
+    reached: dict[str, set[str]] = {}
+    for name in needs:
+        seen, todo = {name}, [name]
+        while todo:
+            new = (needs[todo.pop()] & set(needs)) - seen
+            seen |= new
+            todo += new
+        reached[name] = seen
+    made = {name: [n for n in needs if n in reached[name] and name in reached[n]] for name in needs}
+    order: list[list[str]] = []
+    for name in sorted(needs, key=lambda n: len(reached[n])):  # a group reaches more than those that it needs
+        if made[name] not in order:
+            order.append(made[name])
     return order
 
 
@@ -319,17 +357,39 @@ def define(scope: Scope, left: Node, right: Node, text: str) -> Elaborated | Non
     else:
         known = known._replace(follow=said, form=form)
     scope.forget(said.name)
-    if known.start is None or known.follow is None or known.form is None:
-        scope.halves[said.name] = known
-        return None
-    pair = Pair(known.start, known.follow, known.form)
-    elaboration = Elaboration(scope, text)
-    elaboration.recur(pair)
-    elaboration.settle()
-    made = elaboration.build_recurrence(pair)
-    scope.recurrences[pair.name] = made
-    after = made.state(dim(pair.form.variable) + pair.form.ahead)
-    return Elaborated(after, elaboration.assumed, elaboration.notes, list(made.hints), pair.name)
+    scope.halves[said.name] = known
+    complete = _complete(scope, said.name)
+    shown: Elaborated | None = None
+    for pairs in complete:
+        elaboration = Elaboration(scope, text)
+        elaboration.recur(pairs)
+        elaboration.settle()
+        for pair, made in zip(pairs, elaboration.build_recurrences(pairs), strict=True):
+            scope.halves.pop(pair.name, None)
+            scope.recurrences[pair.name] = made
+            if pair.name == said.name:
+                after = made.state(dim(pair.form.variable) + pair.form.ahead)
+                shown = Elaborated(after, elaboration.assumed, elaboration.notes, list(made.hints), pair.name)
+    return shown
+
+
+def _complete(scope: Scope, name: str) -> list[Group]:
+    """The recurrences that can be understood now that more is known of ``name``: with it, those that waited for it."""
+    pairs = {
+        other: Pair(known.start, known.follow, known.form)
+        for other, known in scope.halves.items()
+        if known.start is not None and known.follow is not None and known.form is not None
+    }
+    coming = set(scope.halves) | (scope.coming - set(scope.recurrences))
+    needs = {other: _names(_rights(pair)) & coming - {other} for other, pair in pairs.items()}
+    ready: list[Group] = []
+    waiting = coming - set(pairs)
+    for group in groups(needs):
+        if set().union(*(needs[one] for one in group)) & waiting:
+            waiting |= set(group)
+        else:
+            ready.append(tuple(pairs[one] for one in group))
+    return ready
 
 
 def _begun(said: Statement, scope: Scope) -> Statement:

@@ -6,7 +6,8 @@ no declaration; they live beside the variables, so ``m: vector(n)`` and ``matrix
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +17,7 @@ from ..terms import build
 from ..terms.dims import ONE, Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
+from .latex import LATEX
 from .names import ascii_name
 from .parser import parse_syntax
 from .recurrence import Halves, Recurrence
@@ -154,7 +156,7 @@ class SizeReader(Protocol):
 
 def size_task(node: Node, reader: SizeReader) -> Task[Dim]:
     """The integer that a node writes."""
-    return _SIZES[node.kind](node, reader) if node.kind in _SIZES else reader.other(node)
+    return _SIZES[node.kind](node, reader) if node.kind in _SIZES and node.ops != LATEX else reader.other(node)
 
 
 def no_size(node: Node, text: str) -> MatcalcError:
@@ -296,6 +298,7 @@ class Scope:
     size_lists: set[str] = field(default_factory=set)
     recurrences: dict[str, Recurrence] = field(default_factory=dict)
     halves: dict[str, Halves] = field(default_factory=dict)
+    coming: set[str] = field(default_factory=set)
 
     def copy(self) -> Scope:
         """An independent scope with the same meanings."""
@@ -312,6 +315,7 @@ class Scope:
             set(self.size_lists),
             dict(self.recurrences),
             dict(self.halves),
+            self.coming,
         )
 
     def known(self) -> set[str]:
@@ -472,10 +476,27 @@ class Scope:
 
     def define_all(self, let: Mapping[str, str] | None) -> None:
         """Definitions as the library takes them, functions ``p(x)`` included."""
+        read: list[tuple[Node, str]] = []
         for name, expression in (let or {}).items():
             text = f"{name} = {expression}"
-            node = parse_syntax(text, "script").nodes()[0]
-            self.define_nodes(node.parts[0], node.parts[1], text)
+            read.append((parse_syntax(text, "script").nodes()[0], text))
+        with self.expecting(node for node, _ in read):
+            for node, text in read:
+                self.define_nodes(node.parts[0], node.parts[1], text)
+
+    @contextmanager
+    def expecting(self, statements: Iterable[Node]) -> Iterator[None]:
+        """Statements are about to come; a recurrence that one of them begins may be used before."""
+        before = self.coming
+        self.coming = {
+            ascii_name(str(left.parts[0].parts[0]))
+            for node in statements
+            if node.kind == "definition" and (left := node.parts[0]).kind == "index" and left.parts[0].kind == "name"
+        }
+        try:
+            yield
+        finally:
+            self.coming = before
 
     def define_nodes(self, left: Node, right: Node, text: str) -> Elaborated | None:
         """The statement ``left = right``: what a name stands for.

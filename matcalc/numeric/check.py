@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -33,7 +33,8 @@ def derivative_along(value: Callable[[complex], Array], analytic: bool) -> Array
     """d value(t)/dt at t = 0: by the complex step, or by extrapolated differences."""
     if analytic:
         moved = np.asarray(value(1j * STEP))
-        return np.where(np.isfinite(moved), moved.imag / STEP, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.isfinite(moved), moved.imag / STEP, np.nan)
     return extrapolated(value)[0]
 
 
@@ -86,7 +87,8 @@ def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic
             return function(_with_value(env, wrt, point + t * way))
 
         slope = derivative_along(moved, analytic).reshape(-1, 1, order="F")
-        total += slope @ way.reshape(1, -1, order="F")
+        with np.errstate(invalid="ignore"):
+            total += slope @ way.reshape(1, -1, order="F")
     return total
 
 
@@ -164,12 +166,14 @@ def check_derivative(
     seed: int = 0,
     assumptions: Sequence[Requirement] = (),
     along: str = "",
+    point: Term | None = None,
 ) -> CheckResult:
     """Compare ``answer`` with the derivative of ``function`` found without the rules.
 
     ``form`` is ``gradient`` (the answer has the shape of ``wrt``), ``jacobian`` or ``hessian``.
     There are ``trials`` trials in different sizes and, where that is legal, one with all sizes 1.
-    Entries of a structured variable vary independently, or ``along`` a structure.
+    Entries of a structured variable vary independently, or ``along`` a structure.  With ``point``,
+    the derivative is taken where the variable is that.
     Raises :class:`ShapeError` for a gradient or Hessian of what is not a scalar.
     """
     if form not in FORMS:
@@ -181,7 +185,8 @@ def check_derivative(
     worst, done = 0.0, 0
     sizes: list[dict[str, int]] = []
     for trial, profile in enumerate(profiles):
-        found = _trial((function, wrt, answer), form, along, seed + 1000 * trial, profile, assumptions)
+        terms = (function, wrt, answer) if point is None else (function, wrt, answer, point)
+        found = _trial(terms, form, along, seed + 1000 * trial, profile, assumptions)
         if found is None:
             if profile != "ones":
                 message = "no random inputs at which the function has a derivative"
@@ -200,14 +205,16 @@ def _show(sizes: dict[str, int]) -> str:
 
 
 def _trial(
-    terms: tuple[Term, Term, Term], form: str, along: str, seed: int, profile: str, assumptions: Sequence[Requirement]
+    terms: tuple[Term, ...], form: str, along: str, seed: int, profile: str, assumptions: Sequence[Requirement]
 ) -> tuple[float, Env] | None:
     """Error and inputs of one trial; None when no inputs are found at which the function is defined."""
-    function, wrt, answer = terms
+    function, wrt, answer, *point = terms
     for attempt in range(30):
         try:
             domain = _DOMAINS[attempt % len(_DOMAINS)]
             env = sample(terms, seed + attempt, profile=profile, domain=domain, require=assumptions)
+            if point:
+                env = replace(env, symbols={**env.symbols, wrt.attr: evaluate(point[0], env)})
             expected = (numeric_hessian if form == "hessian" else numeric_jacobian)(function, wrt, env, along)
         except ShapeError:
             if profile == "ones":

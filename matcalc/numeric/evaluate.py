@@ -561,6 +561,18 @@ def _block(_machine: _Machine, term: Term, args: list[Array]) -> Array:
     return np.concatenate(rows, axis=0)
 
 
+def _joint(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
+    return np.concatenate([a.reshape(-1, 1, order="F") for a in args])
+
+
+def _part(machine: _Machine, term: Term, args: list[Array]) -> Array:
+    which, *shapes = term.attr
+    sizes = [machine.size(d) for d in shapes]
+    counts = [m * n for m, n in zip(sizes[::2], sizes[1::2], strict=True)]
+    begin = sum(counts[:which])
+    return args[0][begin : begin + counts[which]].reshape(sizes[2 * which : 2 * which + 2], order="F")
+
+
 # ---------------------------------------------------------------- binders and differentials
 
 
@@ -672,6 +684,8 @@ _VALUE: dict[Op, Evaluator] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
     ops.EXPM: lambda _m, _t, a: spectral.expm(a[0]),
     ops.LOGM: lambda _m, _t, a: spectral.logm(a[0]),
     ops.SQRTM: lambda _m, _t, a: spectral.sqrtm(a[0]),

@@ -96,6 +96,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece((r"\left(", joined(map(page.piece, term.args), ", "), r"\right)"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _state_text(name: str, at: str) -> str:
     """``y_{k}``; an index joins a subscript that the name has already."""
     at = re.sub(r"\^(\d+)", r"^{\1}", at)
@@ -187,7 +195,7 @@ def _function(term: Term, page: Page) -> Piece:
     if isinstance(name, Unknown):
         primes = "'" * name.order if name.order <= 3 else f"^{{({name.order})}}"
         return _applied(latex_name(name.name) + primes, term, page)
-    if name == "abs":
+    if name == "abs" and term.is_scalar:  # of a matrix the bars would be its determinant
         return _ABSOLUTE(term, page)
     return _applied(_COMMANDS.get(name) or rf"\operatorname{{{name}}}", term, page)
 
@@ -474,6 +482,8 @@ _LATEX: dict[Op, Rule] = {
     ops.SUM: _binder(r"\sum"),
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
     ops.INNER: _between(r"\left\langle ", r" \right\rangle"),
 }

@@ -16,7 +16,9 @@ from typing import Any
 
 from ..errors import LimitExceeded
 from ..terms import ops
-from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative
+from ..terms.build import joint_shapes
+from ..terms.build import part as part_of
+from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
 from ..terms.ops import Op
 from ..terms.symbols import Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Number, Term
@@ -323,8 +325,16 @@ class Chain:
     slots: frozenset[Symbol]
     told: list[Chain] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """The number of states that it couples; 1 for a single one."""
+        return len(self.body.args) if self.body.op is ops.JOINT else 1
 
-Scope = tuple[tuple[Index | Symbol | Chain, str], ...]
+
+Place = tuple[Chain | Symbol, int]
+"""One of coupled recurrences, or the bound state of it."""
+
+Scope = tuple[tuple[Index | Symbol | Chain | Place, str], ...]
 """What is bound and visible at a place, with its names, the outermost first.
 
 An index and a recurrence have a name, the bound state of a recurrence the text ``y[k]``.
@@ -350,6 +360,10 @@ class Chains:
     def within(self, term: Term) -> bool:
         """True when a recurrence, or the bound state of one, occurs in the term."""
         return term in self.of or term in self.slots or term in self._free or term in self.told
+
+    def used_in(self, term: Term) -> frozenset[Chain]:
+        """The recurrences that occur in the term and are not told inside it."""
+        return self._free.get(term, frozenset())
 
     def _visit(self, term: Term) -> None:
         if isinstance(term.attr, Symbol) and term.attr.role == "state":
@@ -491,7 +505,13 @@ class Page:
             if isinstance(part, Chain):
                 index, slot = part.loop.index, part.loop.slot
                 self.scope = (*outside, (index, self._choose(index, STEPS)))
-                self.scope = (*self.scope, (slot, self._state_text(part, dim(index))))
+                here = dim(index)
+                if part.count == 1:
+                    self.scope = (*self.scope, (slot, self._state_text(part, here)))
+                else:
+                    states = ((slot, i) for i in range(part.count))
+                    texts = [(state, self._state_text((part, state[1]), here)) for state in states]
+                    self.scope = (*self.scope, *texts)
                 return self._naming(part.told)
             self.scope = (*outside, (part.attr.index, self._choose(part.attr.index, INDICES)))
             return self._naming(self.chains.told.get(part, []))
@@ -510,14 +530,30 @@ class Page:
         """The scope with names for recurrences."""
         before = self.scope
         for one in chains:
-            exact = [name for start, body, name in self._preferred if start is one.start and body is one.body]
-            alike = [name for start, body, name in self._preferred if _alike(start, one.start, body, one.body)]
-            name = self._unused((*exact, *alike), FORWARD if one.loop.step > 0 else BACKWARD)
-            self.scope = (*self.scope, (one, name))
+            for i in range(one.count):
+                key: Chain | Place = one if one.count == 1 else (one, i)
+                name = self._unused(self._wanted(one, i), FORWARD if one.loop.step > 0 else BACKWARD)
+                self.scope = (*self.scope, (key, name))
         made, self.scope = self.scope, before
         return made
 
-    def _name(self, bound: Index | Symbol | Chain) -> str | None:
+    def _wanted(self, one: Chain, which: int) -> Iterable[str]:
+        """The preferred names of a recurrence: of this very one first, then of those like it."""
+        alike: list[str] = []
+        for start, body, name in self._preferred:
+            if isinstance(body, tuple):
+                body, place = body
+                if place != which:
+                    continue
+            elif one.count > 1:
+                continue
+            if start is one.start and body is one.body:
+                yield name
+            elif _alike(start, one.start, body, one.body):
+                alike.append(name)
+        yield from alike
+
+    def _name(self, bound: Index | Symbol | Chain | Place) -> str | None:
         return next((name for other, name in reversed(self.scope) if other is bound or other == bound), None)
 
     # ------------------------------------------------------------ what is bound, printed
@@ -532,7 +568,15 @@ class Page:
         """A state of a recurrence, ``y[L]``."""
         return self._state_text(self.chains.of[term], term.attr.at)
 
-    def _state_text(self, one: Chain, at: Dim) -> str:
+    def part(self, term: Term) -> str:
+        """One of coupled states, ``x[L]``."""
+        whole, which = term.args[0], term.attr[0]
+        if whole.op is ops.STATE:
+            return self._state_text((self.chains.of[whole], which), whole.attr.at)
+        name = self._name((whole.attr, which)) if whole.op is ops.SYM else None
+        return f"state{which + 1}" if name is None else name
+
+    def _state_text(self, one: Chain | Place, at: Dim) -> str:
         name = self._name(one)
         assert name is not None
         return self._state(self.spell(name), self.size(at))
@@ -544,13 +588,29 @@ class Page:
 
     def definition(self, one: Chain) -> Piece:
         """Start and step of a recurrence: ``y[0] = x; y[k+1] = A*y[k]``."""
-        first = self._state_text(one, one.loop.first)
-        inner = self.inside(one)
-        right = self._told_with(one.body, one.told, inner)
+        if one.count == 1:
+            return self._defined(one, one, one.start, one.body)
+        pairs = zip(self.starts(one), one.body.args, strict=True)
+        defined = (self._defined(one, (one, i), start, body) for i, (start, body) in enumerate(pairs))
+        return joined(defined, self._where[1])
+
+    def starts(self, one: Chain) -> tuple[Term, ...]:
+        """The starts of coupled states."""
+        if one.start.op is ops.JOINT:
+            return one.start.args
+        before: dict[Atom, Dim] = {one.loop.index: one.loop.first - one.loop.step}
+        shapes = [substitute(d, before) for d in joint_shapes(one.body)]
+        return tuple(part_of(one.start, i, shapes) for i in range(one.count))
+
+    def _defined(self, chain: Chain, one: Chain | Place, start: Term, body: Term) -> Piece:
+        first = self._state_text(one, chain.loop.first)
+        inner = self.inside(chain)
+        told = [inside for inside in chain.told if inside in self.chains.used_in(body)]
+        right = self._told_with(body, told, inner)
         outside, self.scope = self.scope, inner
-        after = self._state_text(one, dim(one.loop.index) + one.loop.step)
+        after = self._state_text(one, dim(chain.loop.index) + chain.loop.step)
         self.scope = outside
-        return Piece((f"{first} = ", signed(self.piece(one.start)), f"{self._where[1]}{after} = ", signed(right)))
+        return Piece((f"{first} = ", signed(self.piece(start)), f"{self._where[1]}{after} = ", signed(right)))
 
     def _told_with(self, term: Term, chains: list[Chain], scope: Scope) -> Piece:
         """A term in a scope, and the recurrences that are told there, in brackets."""
@@ -568,12 +628,15 @@ class Page:
         """What has to be printed before a term, or before the definition of a recurrence."""
         if isinstance(part, Chain):
             inner = self.inside(part)
-            parts: list[tuple[Term | Chain, Scope]] = [(part.start, self.scope), (part.body, inner)]
+            coupled = part.count > 1
+            parts: list[tuple[Term | Chain, Scope]] = []
+            parts += [(start, self.scope) for start in (self.starts(part) if coupled else (part.start,))]
+            parts += [(body, inner) for body in (part.body.args if coupled else (part.body,))]
             parts += [(one, inner) for one in part.told]
         elif isinstance(part.attr, Range):
             inner = self.inside(part)
             parts = [(part.args[0], inner), *((one, inner) for one in self.chains.told.get(part, []))]
-        elif part in self.chains.of:
+        elif part in self.chains.of or part.op is ops.PART:
             return []
         else:
             parts = [(arg, self.scope) for arg in part.args]

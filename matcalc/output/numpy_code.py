@@ -909,6 +909,10 @@ class _Writer:
             stack.pop()
             if term.op is ops.STATE:
                 made[term] = member(self._family(_track(term)), term.attr.at)
+            elif term.op is ops.PART and made[term.args[0]].op is ops.MEMBER:
+                whole: Member = made[term.args[0]].attr
+                one = Family(f"{whole.family.name}{term.attr[0] + 1}", whole.family.index, term.rows, term.cols)
+                made[term] = member(one, whole.at)
             elif term not in made:
                 args = tuple(made[arg] for arg in term.args)
                 made[term] = term if args == term.args else with_args(term, args)
@@ -919,16 +923,22 @@ class _Writer:
         return Family(self.stems.get(track, "s"), loop.index, loop.slot.rows, loop.slot.cols)
 
     def _equations(self, node: _Node) -> str:
-        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``."""
+        """The recurrence of a track as a reader writes it: ``y[0] = x; y[k+1] = tanh(W[k]*y[k])``.
+
+        Of coupled states ``y``, which are a tuple in the code, the first is called ``y1`` here.
+        """
         start, body = node.term.args
         loop: Loop = node.term.attr
         stem, variable = self.stems[node.term], node.inner.variable
         first = format_dim(loop.first, self._variables(loop.first, node.home)).replace(" ", "")
-        texts = [
-            _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
-            for term, scope in ((start, node.home), (body, node.inner))
-        ]
-        return f"{stem}[{first}] = {texts[0]}; {stem}[{variable}{'+' if loop.step > 0 else '-'}1] = {texts[1]}"
+        following = f"{variable}{'+' if loop.step > 0 else '-'}1"
+        coupled = start.op is ops.JOINT and body.op is ops.JOINT
+        told: list[str] = []
+        for at, whole, scope in ((first, start, node.home), (following, body, node.inner)):
+            for number, term in enumerate(whole.args if coupled else (whole,), 1):
+                text = _shortened(self.formula(term, scope), 200) if term in self.printable else "a large expression"
+                told.append(f"{stem}{number if coupled else ''}[{at}] = {text}")
+        return "; ".join(told)
 
     def _variables(self, d: Dim, scope: _Scope) -> dict[Atom, str]:
         return {index: scope.binding(frozenset((index,))).variable for index in d.indices}
@@ -1266,6 +1276,15 @@ def _block(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     return _call("np.array", f"[{rows}]", "dtype=float") if {*kinds} == {SCALAR} else _call("np.block", f"[{rows}]")
 
 
+def _joint(_w: _Writer, _node: _Node, args: list[_Code]) -> _Code:
+    """Coupled states are a tuple."""
+    return _Code(f"({', '.join(c.text for c in args)})")
+
+
+def _part(_w: _Writer, node: _Node, args: list[_Code]) -> _Code:
+    return _Code(f"{args[0].at(ATOM)}[{node.term.attr[0]}]")
+
+
 def _entry(w: _Writer, node: _Node, args: list[_Code]) -> _Code:
     i, j = (w.place(at, ONE, node.inner) for at in node.term.attr)
     places = {COLUMN: i, ROW: j}.get(_kind(node.term.args[0]), f"{i}, {j}")
@@ -1449,6 +1468,8 @@ _CODE: dict[Op, Emit] = {
     ops.ENTRY: _entry,
     ops.SLICE: _slice,
     ops.BLOCK: _block,
+    ops.JOINT: _joint,
+    ops.PART: _part,
     ops.INNER: _inner,
     ops.EXPM: _of_arrays("linalg.expm"),
     ops.LOGM: _of_arrays("_logm"),

@@ -88,6 +88,14 @@ def _state(term: Term, page: Page) -> Piece:
     return Piece((page.state(term),))
 
 
+def _joint(term: Term, page: Page) -> Piece:
+    return Piece(("(", joined(map(page.piece, term.args), ", "), ")"))
+
+
+def _part(term: Term, page: Page) -> Piece:
+    return Piece((page.part(term),))
+
+
 def _constant(term: Term, page: Page) -> Piece:
     return Piece((page.spell(term.attr),))
 
@@ -388,6 +396,8 @@ _ASCII: dict[Op, Rule] = {
     ops.SUM: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,
+    ops.PART: _part,
+    ops.JOINT: _joint,
     ops.DIFF: _differential,
 }
 

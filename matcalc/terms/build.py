@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import LimitExceeded, ShapeError
 from . import ops
-from .dims import ONE, ZERO, Dim, DimLike, Index, dim, substitute
+from .dims import ONE, ZERO, Dim, DimLike, Index, dim, known_nonnegative, substitute
 from .ops import Op
 from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
 from .term import Number, Term, make
@@ -182,6 +182,11 @@ def indicator(relation: str, left: DimLike, right: DimLike) -> Term:
             ">": difference > 0,
         }[relation]
         return ONE_NUM if holds else ZERO_NUM
+    gap = {"<=": b - a, "<": b - a - 1, ">=": a - b, ">": a - b - 1}.get(relation)
+    if gap is not None and known_nonnegative(gap):
+        return ONE_NUM
+    if gap is not None and known_nonnegative(-gap - 1):
+        return ZERO_NUM
     return make(ops.IND, (), (relation, a, b), ONE, ONE)
 
 
@@ -220,6 +225,8 @@ def scaled(number: Number, term: Term) -> Term:
 def add(*terms: Term) -> Term:
     """The sum, flat, like terms collected.  Raises :class:`ShapeError` when shapes differ."""
     first = terms[0]
+    if first.op is ops.JOINT and len(terms) > 1 and all(term.op is ops.JOINT for term in terms):
+        return joint(*(add(*places) for places in zip(*(term.args for term in terms), strict=True)))
     rows, cols = first.rows, first.cols
     for term in terms:
         if term.rows is not rows or term.cols is not cols:
@@ -346,6 +353,8 @@ def power_of(base: Term, exponent: Term) -> Term:
                 return power_of(base.args[0], smul(exponent, inner))
             if base.op is ops.TIMES:
                 return times(*(power_of(factor, exponent) for factor in base.args))
+            if base.op is ops.HAD:
+                return had(*(power_of(factor, exponent) for factor in base.args))
             if base.op is ops.SCALE:
                 return smul(power_of(base.args[0], exponent), power_of(base.args[1], exponent))
     if base.op is ops.ONES or base is ONE_NUM:
@@ -372,6 +381,8 @@ def scale(scalar: Term, term: Term) -> Term:
 
 def smul(scalar: Term, term: Term) -> Term:
     """A scalar times a scalar or an array."""
+    if term.op is ops.JOINT:
+        return joint(*(smul(scalar, place) for place in term.args))
     return times(scalar, term) if term.is_scalar else scale(scalar, term)
 
 
@@ -861,6 +872,40 @@ def block(rows: Sequence[Sequence[Term]]) -> Term:
     return make(ops.BLOCK, tuple(a for row in rows for a in row), Grid(len(rows), width), height, breadth)
 
 
+def joint(*parts: Term) -> Term:
+    """Several states as one column: their vec's on top of one another."""
+    first = parts[0]
+    if first.op is ops.PART and all(
+        p.op is ops.PART and p.args == first.args and p.attr == (i, *first.attr[1:]) for i, p in enumerate(parts)
+    ):
+        return first.args[0]
+    height = ZERO
+    for a in parts:
+        height = height + a.rows * a.cols
+    return make(ops.JOINT, parts, None, height, ONE)
+
+
+def part(term: Term, which: int, shapes: Sequence[Dim]) -> Term:
+    """One of the states that :func:`joint` put together; ``shapes`` are the rows and columns of each, in turn."""
+    rows, cols = shapes[2 * which : 2 * which + 2]
+    if term.op is ops.JOINT:
+        return term.args[which]
+    if term.op is ops.ZEROS:
+        return zeros(rows, cols)
+    if term.op is ops.ADD:
+        return add(*(part(a, which, shapes) for a in term.args))
+    if term.op is ops.SCALE:
+        return smul(term.args[0], part(term.args[1], which, shapes))
+    if term.op is ops.SUM:
+        return sum_over(term.attr.index, part(term.args[0], which, shapes))
+    return make(ops.PART, (term,), (which, *shapes), rows, cols)
+
+
+def joint_shapes(term: Term) -> tuple[Dim, ...]:
+    """Rows and columns of each of the states that a :func:`joint` holds."""
+    return tuple(d for a in term.args for d in a.shape)
+
+
 def diff(term: Term) -> Term:
     """The differential d(A), of A's shape."""
     return make(ops.DIFF, (term,), None, term.rows, term.cols)
@@ -942,6 +987,9 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     canonical = Symbol(f"%{level}", here.rows, here.cols, frozenset(), "state")
     if here != canonical:
         body = replace(body, {sym(here): sym(canonical)})
+    if body.op is ops.JOINT and start.op not in (ops.JOINT, ops.STATE):
+        shapes = [substitute(d, {wanted: loop.first - loop.step}) for d in joint_shapes(body)]
+        start = joint(*(part(start, i, shapes) for i in range(len(body.args))))
     moved = Loop(wanted, loop.step, loop.first, loop.at, canonical)
     if start.op is ops.STATE and start.args[1] is body and start.attr == moved.started(start.attr.first, loop.first):
         start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
@@ -1043,6 +1091,8 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.ENTRY: lambda a, attr: entry(a[0], *attr),
     ops.SLICE: lambda a, attr: submatrix(a[0], *attr),
     ops.BLOCK: _grid,
+    ops.JOINT: lambda a, _: joint(*a),
+    ops.PART: lambda a, attr: part(a[0], attr[0], attr[1:]),
     ops.SUM: lambda a, attr: binder(ops.SUM, attr, a[0]),
     ops.PROD: lambda a, attr: binder(ops.PROD, attr, a[0]),
     ops.STATE: lambda a, attr: state(attr, a[0], a[1]),

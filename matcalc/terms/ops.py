@@ -110,6 +110,9 @@ EIGVECS = _op("eigvecs", 1, 5)  # attr: Dim, how many
 SUM = _op("sum", 1, 8, linear=(0,), binder=True)  # attr: Range
 PROD = _op("prod", 1, 8, binder=True)  # attr: Range; ordered
 
+JOINT = _op("joint", ANY, 8, linear=(ANY,))  # coupled states as one: the vec's on top of one another
+PART = _op("part", 1, 5, linear=(0,))  # attr: (which, rows, cols, rows, cols, ...): one of the coupled states
+
 # args: start, body; attr: Loop; binds the index and the previous state in the body
 STATE = _op("state", 2, 8, binder=True)
 

@@ -1,0 +1,295 @@
+r"""What the constructs of LaTeX mean that only declarations or shapes decide.
+
+Most become a construct of the plain language: letters side by side a product or a call, a subscript part of a
+name, an index or an entry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ParseError, ShapeError
+from ..terms.dims import ONE
+from .functions import FUNCTIONS
+from .latex import LATEX, applied, innermost
+from .names import ascii_name
+from .shapes import SCALAR, Shape
+from .syntax import Node, Task
+
+if TYPE_CHECKING:
+    from .inference import Inference
+    from .meanings import Frame
+
+
+# ---------------------------------------------------------------- side by side
+
+
+def side_by_side(inference: Inference, node: Node, frame: Frame) -> Node:
+    """``a^T X b`` is a product; ``f(x)`` is a call where f is a function."""
+    factors: list[Node] = []
+    for part in node.parts:
+        called = _called(inference, factors[-1], part, frame) if factors else None
+        if called is not None:
+            factors[-1] = called
+        else:
+            factors.append(part)
+    return factors[0] if len(factors) == 1 else Node("product", factors, node.start, node.end, _stars(factors))
+
+
+def _stars(factors: list[Node]) -> list[str]:
+    return ["STAR"] * (len(factors) - 1)
+
+
+def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> Node | None:
+    """The call that a name and the parentheses after it are."""
+    if innermost(after).kind != "group":
+        return None
+    primes, name, power = 0, before, None
+    while name.kind == "transpose":
+        primes, name = primes + 1, name.parts[0]
+    if name.kind == "power" and not primes:
+        exponent = name.parts[2]
+        if exponent.kind == "group" and exponent.parts[0].kind == "number":
+            primes = int(str(exponent.parts[0].parts[0]))
+        else:
+            power = name
+        name = name.parts[0]
+    if name.kind == "index":
+        name = subscripted(inference, name, frame)
+    if name.kind != "name":
+        return None
+    spelled = ascii_name(str(name.parts[0]))
+    start, order = before.start, Node("number", [str(primes)], before.start, before.end)
+    if _is_function(inference, spelled, frame):
+        written = str(name.parts[0])
+    elif spelled == "psi" and not inference.is_known(spelled, frame):
+        written, primes = ("digamma", "trigamma", "polygamma")[min(primes, 2)], 0
+    else:
+        if name is before and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
+            hint = f"declare {spelled}: function, or write the product {spelled} \\cdot (...)"
+            raise ParseError(f"{spelled} may be a function or a factor", hint=hint).locate(
+                frame.text, before.start, after.end
+            )
+        return None
+
+    def call(args: list[Node], end: int) -> Node:
+        if primes:
+            return Node("primed", [written + "'" * primes, *args], start, end)
+        given = [order, *args] if written == "polygamma" else args
+        return Node("call", [written, Node("args", given, start, end)], start, end)
+
+    if power is None:
+        return applied(after, call)
+    if power.parts[2].kind != "number":
+        hint = "write f(x)^{-1}, or define the inverse function"
+        raise ParseError("this power of a function is not clear", hint=hint).locate(frame.text, power.start, power.end)
+    return Node("power", [applied(after, call), *power.parts[1:]], start, after.end)
+
+
+CALLED = {"f", "g", "h", "F", "G", "phi", "sigma"}
+"""Letters that are taken for functions before parentheses."""
+
+
+def _looks_called(name: str, group: Node) -> bool:
+    return name in CALLED or group.parts[0].kind in ("name", "tuple")
+
+
+def _is_function(inference: Inference, name: str, frame: Frame) -> bool:
+    return inference.is_unknown_function(name, frame) or any(
+        name in scope.functions for scope in (frame.scope, inference.root.scope)
+    )
+
+
+# ---------------------------------------------------------------- subscripts
+
+
+def subscripted(inference: Inference, node: Node, frame: Frame) -> Node:
+    """A name with its subscript, or the index of a member, a state or an entry."""
+    base, slots = node.parts[0], node.parts[1].parts
+    if base.kind != "name":
+        return Node("index", node.parts, node.start, node.end)
+    stem = ascii_name(str(base.parts[0]))
+    words = [_word(slot) for slot in slots]
+    known = inference.found(stem, frame)
+    if known is None or known.kind not in ("family", "body", "recurrence", "half"):
+        for count in range(len(slots), 0, -1):
+            if None in words[:count]:
+                continue
+            suffix = "_".join(word for word in words[:count] if word)
+            for name in (f"{stem}_{suffix}", f"{stem}{suffix}"):
+                if inference.is_known(name, frame):
+                    return _indexed(Node("name", [name], base.start, slots[count - 1].end), slots[count:], node)
+    if known is not None:
+        return _split(inference, base, slots, node, frame)
+    return _unknown(inference, base, slots, words, node, frame)
+
+
+def _split(inference: Inference, base: Node, slots: list[Node], node: Node, frame: Frame) -> Node:
+    """``A_{ij}`` has two indices; of a family the second is of the member."""
+    name = ascii_name(str(base.parts[0]))
+    meaning = inference.found(name, frame)
+    letters = slots[0].parts if len(slots) == 1 and slots[0].kind == "group" else slots
+    if len(letters) == 1 and letters[0].kind == "juxtaposed" and len(letters[0].parts) == 2:
+        letters = letters[0].parts
+    elif len(letters) == 1 and letters[0].kind == "number" and len(str(letters[0].parts[0])) == 2:
+        digits = letters[0]
+        letters = [Node("number", [digit], digits.start, digits.end) for digit in str(digits.parts[0])]
+    if len(letters) != 2 or meaning is None:
+        return _indexed(base, slots, node)
+    if meaning.kind in ("family", "recurrence"):
+        if len(slots) == 1 and slots[0].kind == "number":
+            return _indexed(base, slots, node)
+        member = _indexed(base, letters[:1], node)
+        return _indexed(member, letters[1:], node)
+    if len(slots) == 1 and meaning.kind == "symbol" and ONE in (meaning.value.rows, meaning.value.cols):
+        return _indexed(base, slots, node)
+    return _indexed(base, letters, node)
+
+
+_NAMED = {"D": "duplication", "L": "elimination"}
+
+
+def _unknown(
+    inference: Inference, base: Node, slots: list[Node], words: list[str | None], node: Node, frame: Frame
+) -> Node:
+    """A name that nothing declares: with a number or a word as subscript another name, else an index."""
+    stem = str(base.parts[0])
+    if stem == "e" and len(slots) == 1:
+        return Node("unit", slots, node.start, node.end)
+    if stem in _NAMED and len(slots) == 1 and slots[0].kind != "number":
+        name = _NAMED[stem]
+        inference.tell(f"{stem} with a size is the {name} matrix")
+        return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
+    if None not in words and not any(_is_index(inference, word or "", frame) for word in words):
+        suffix = "_".join(word or "" for word in words)
+        joint = "" if suffix.isdigit() else "_"
+        return Node("name", [f"{stem}{joint}{suffix}"], node.start, node.end)
+    if stem == "K" and len(slots) == 2:
+        return Node("call", ["commutation", Node("args", slots, node.start, node.end)], node.start, node.end)
+    return _split(inference, base, slots, node, frame)
+
+
+def _is_index(inference: Inference, word: str, frame: Frame) -> bool:
+    name = ascii_name(word)
+    return name in frame.bound or name in frame.scope.integers or name in inference.integers
+
+
+def _indexed(base: Node, slots: list[Node], node: Node) -> Node:
+    if not slots:
+        return base
+    made = Node("slots", slots, slots[0].start, slots[-1].end)
+    return Node("index", [base, made], node.start, node.end)
+
+
+def _word(slot: Node) -> str | None:
+    """A subscript as part of a name: a name, a number, letters side by side."""
+    while slot.kind == "group":
+        slot = slot.parts[0]
+    if slot.kind in ("name", "number"):
+        word = str(slot.parts[0])
+        return word if word.replace("_", "").isalnum() else None
+    if slot.kind == "identity" and len(slot.parts) == 1:
+        return "I"
+    if slot.kind == "juxtaposed":
+        words = [_word(part) for part in slot.parts]
+        return None if None in words else "".join(word or "" for word in words)
+    return None
+
+
+# ---------------------------------------------------------------- shapes
+
+
+class Formula:
+    """The shapes of the constructs of LaTeX."""
+
+    @staticmethod
+    def rewritten(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        """What becomes a construct of the plain language."""
+        plain = _PLAIN[node.kind](inference, node, frame)
+        frame.how[node] = plain
+        result: Shape = yield inference.shape(plain, frame)
+        return result
+
+    @staticmethod
+    def identity(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        """I, with a size or of the size that fits, unless I is declared."""
+        name, slots = node.parts[0], node.parts[1:]
+        plain: Node | None = None
+        if inference.found("I", frame) is not None:
+            plain = subscripted(inference, _indexed(name, slots, node), frame) if slots else name
+        elif slots:
+            plain = Node("call", ["eye", Node("args", slots, node.start, node.end)], node.start, node.end)
+        if plain is not None:
+            frame.how[node] = plain
+            shape: Shape = yield inference.shape(plain, frame)
+            return shape
+        inference.tell("I is the identity matrix")
+        n = inference.sizes.fresh()
+        return n, n
+
+    @staticmethod
+    def unit(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        """``e_i``: a unit vector of the length that fits."""
+        frame.dims[node] = [(yield inference.integer(node.parts[0], frame))]
+        inference.tell("e with a subscript is a unit vector")
+        return inference.sizes.fresh(), ONE
+
+    @staticmethod
+    def vertical(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        """``|X|``: the determinant of a matrix, the absolute value of a scalar."""
+        shape: Shape = yield inference.resolved(node.parts[0], frame)
+        if shape != SCALAR:
+            inference._square(shape, node.parts[0], frame, "the determinant |X|")
+        return SCALAR
+
+    @staticmethod
+    def two_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        r"""``\|x\|_2``; of a matrix it is the spectral norm."""
+        shape: Shape = yield inference.resolved(node.parts[0], frame)
+        if ONE not in shape and "spectral" not in FUNCTIONS:
+            hint = "the Frobenius norm is \\|X\\|_F"
+            raise ShapeError(f"\\|X\\|_2 of a matrix is the spectral norm; {frame.source(node.parts[0])} is "
+                             f"{inference.shown(shape)}", hint=hint)  # fmt: skip
+        return SCALAR
+
+    @staticmethod
+    def one_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+        r"""``\|x\|_1`` of a vector; of a matrix it means different things in different books."""
+        shape: Shape = yield inference.resolved(node.parts[0], frame)
+        if ONE not in shape:
+            hint = "norm1(X) outside the dollars is the sum of the absolute entries"
+            raise ShapeError("\\|X\\|_1 of a matrix means two things", hint=hint)
+        return SCALAR
+
+
+def _euler(inference: Inference, node: Node, frame: Frame) -> Node:
+    """``e^x`` is exp(x) unless e is declared."""
+    base, _, exponent = node.parts
+    if inference.found("e", frame) is not None:
+        return Node("power", node.parts, node.start, node.end)
+    inference.tell("e^x is exp(x)")
+    return Node("call", ["exp", Node("args", [exponent], exponent.start, exponent.end)], base.start, node.end)
+
+
+def _filled(_: Inference, node: Node, __: Frame) -> Node:
+    """``\\mathbf{1}_{n}`` and ``\\mathbf{0}_{m \\times n}``."""
+    digit: Node = node.parts[0]
+    slots = node.parts[1:]
+    if not slots:
+        if str(digit.parts[0]) == "0":
+            return Node("number", ["0"], node.start, node.end)
+        return Node("call", ["vector", Node("args", [digit], node.start, node.end)], node.start, node.end)
+    name = "ones" if str(digit.parts[0]) == "1" else "zeros"
+    return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
+
+
+def plain_integer(inference: Inference, node: Node, frame: Frame) -> Node | None:
+    """The construct that a size or an index in LaTeX stands for; None when it is none of LaTeX."""
+    if node.kind == "juxtaposed":
+        return side_by_side(inference, node, frame)
+    if node.kind == "index" and node.ops == LATEX:
+        return subscripted(inference, node, frame)
+    return None
+
+
+_PLAIN = {"juxtaposed": side_by_side, "euler": _euler, "filled": _filled}
