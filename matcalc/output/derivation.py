@@ -28,6 +28,7 @@ _WORDS = {
     "fullrank": "of full column rank",
     "fullrow": "of full row rank",
     "fixedrank": "of constant rank",
+    "maxrank": "of full rank",
     "principal": "free of eigenvalues on the closed negative real axis",
     "simple": "of simple largest eigenvalue",
     "distinct": "of distinct eigenvalues",
@@ -44,18 +45,23 @@ def _without_sign(term: Term, fact: str) -> Term:
     return rest if fact == "nonzero" and number != 0 and rest.op is not ops.NUM else term
 
 
+def _in_words(term: Term, fact: str) -> str:
+    """A fact as it is said; a variable keeps its rank nearby only where that is full."""
+    return _WORDS.get("maxrank" if fact == "fixedrank" and term.op in (ops.SYM, ops.MEMBER) else fact, fact)
+
+
 def text_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
     """``n ≠ 0``, ``Σ is positive definite``."""
     if term.is_scalar and fact in _SIGNS:
         return f"{to_unicode(_without_sign(term, fact), names)} {_SIGNS[fact][0]}"
-    return f"{to_unicode(term, names)} is {_WORDS.get(fact, fact)}"
+    return f"{to_unicode(term, names)} is {_in_words(term, fact)}"
 
 
 def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
     """The same as LaTeX."""
     if term.is_scalar and fact in _SIGNS:
         return f"{to_latex(_without_sign(term, fact), names)} {_SIGNS[fact][1]}"
-    return rf"{to_latex(term, names)}\text{{ is {_WORDS.get(fact, fact)}}}"
+    return rf"{to_latex(term, names)}\text{{ is {_in_words(term, fact)}}}"
 
 
 def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
