@@ -135,6 +135,11 @@ def bound_twice(at):
     return recurrence(inner, z, 0, at, level=95)
 
 
+def once(at):
+    """A recurrence whose step uses members that end one before the last state."""
+    return recurrence(lambda k, y: b.fun("tanh", b.add(b.fun("sin", y), b.member(UP, k + 1))), x, 0, at, level=97)
+
+
 PLACES = (n, ONE, ONE, ONE)
 
 
@@ -174,6 +179,11 @@ RECURRENCES = {
     ),
     "coupled": recurrence(
         lambda k, y: b.mul(b.block([[b.eye(n), S], [b.neg(row(S)), b.eye(n)]]), y), b.block([[x], [z]]), 0, T
+    ),
+    "parts of the step needed to different ends": b.add(
+        over(0, T - 1, lambda k: b.inner(b.fun("tanh", b.mul(S, once(k))), b.fun("sin", b.member(UP, k + 1)))),
+        b.total(b.fun("sin", once(T))),
+        over(0, T - 1, lambda k: b.total(b.fun("tanh", b.add(b.fun("sin", once(k)), b.member(UP, k + 1))))),
     ),
     "coupled, the first": b.part(two(T), 0, PLACES),
     "coupled, both in a sum": over(0, T, lambda k: b.inner(b.part(two(k), 0, PLACES), b.part(two(k), 0, PLACES))),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from inspect import signature
 
 import numpy as np
 import pytest
 
 import matcalc as mc
+from golden.witness import derivation_errors
 from matcalc.numeric.check import difference, numeric_jacobian
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
@@ -152,3 +154,79 @@ def test_the_costates_are_derivatives_by_the_states() -> None:
 def test_steps_through_a_recurrence_are_named() -> None:
     rules = [step.rule for step in mc.derivative("1/2*norm(y[L] - t)^2", "W[i]", WHERE, NET).steps]
     assert "adjoint recurrence" in rules and rules[-1] == "identify"
+
+
+COUPLED = {"v[0]": "0", "x[0]": "a", "v[k+1]": "s*v[k] - b .* sin(x[k])", "x[k+1]": "x[k] + v[k+1]"}
+CELL = {
+    "c[0]": "0",
+    "h[0]": "x",
+    "c[k+1]": "sigmoid(A*h[k]) .* c[k] + tanh(U*u[k])",
+    "h[k+1]": "sigmoid(Q*h[k]) .* tanh(c[k+1])",
+}
+COUPLED_CASES = {
+    "momentum, a parameter": ("norm(x[L] - t)^2", "b", COUPLED),
+    "momentum, the damping": ("norm(x[L] - t)^2", "s", COUPLED),
+    "momentum, the start": ("norm(x[L] - t)^2", "a", COUPLED),
+    "momentum, losses on all states": ("sum(k=0..L, norm(x[k] - t)^2 + norm(v[k])^2)", "b", COUPLED),
+    "a cell with a memory, shared weights": ("norm(h[L] - t)^2", "A", CELL),
+    "a cell with a memory, an input": ("norm(h[L] - t)^2 + norm(c[L])^2", "u[i]", CELL),
+}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5, 50])
+@pytest.mark.parametrize("case", COUPLED_CASES, ids=str)
+def test_coupled_states_at_every_depth(case: str, depth: int) -> None:
+    expression, wrt, let = COUPLED_CASES[case]
+    if depth or "[i]" not in wrt:
+        assert error_at(mc.derivative(expression, wrt, WHERE, let), depth, "gradient") < 1e-9
+
+
+@pytest.mark.parametrize("case", COUPLED_CASES, ids=str)
+def test_coupled_states_print_parse_and_run(case: str) -> None:
+    expression, wrt, let = COUPLED_CASES[case]
+    d = mc.derivative(expression, wrt, WHERE, let)
+    assert mc.parse(str(d), WHERE).term is d.expr.term
+    sizes: dict[Atom, int] = {Name("L"): 3, Name("n"): 2, Name("p"): 1, Name("i"): 1}
+    env = sample([d.function_expr.term, d.expr.term], 5, sizes=sizes)
+    given = {str(atom): size for atom, size in sizes.items()}
+    for leaf in postorder(d.function_expr.term, d.expr.term):
+        if leaf.op is ops.MEMBER:
+            members = [np.asarray(env.member(leaf.attr.family, k)) for k in range(3)]
+            given[leaf.attr.family.name] = np.array(members)[:, :, 0]
+        elif leaf.op is ops.SYM and leaf.attr.role != "state":
+            array = np.asarray(env.symbols[leaf.attr])
+            given[leaf.attr.name] = array if leaf.cols.constant != 1 else array[:, 0]
+            if leaf.is_scalar:
+                given[leaf.attr.name] = float(array[0, 0])
+    function = d.function()
+    taken = signature(function).parameters
+    found = function(**{name: value for name, value in given.items() if name in taken})
+    assert np.allclose(np.reshape(found, -1, order="F"), np.reshape(evaluate(d.expr.term, env), -1, order="F"))
+
+
+STEPPED = [(case, route) for case in (*CASES, *COUPLED_CASES) for route in ("differential", "vec")]
+
+
+@pytest.mark.parametrize(("case", "route"), STEPPED, ids=str)
+def test_every_step_is_replayed(case: str, route: str) -> None:
+    expression, wrt, let = CASES[case] if case in CASES else COUPLED_CASES[case]
+    d = mc.derivative(expression, wrt, WHERE, let, route=route)
+    assert derivation_errors(d.steps, d.wrt.term) == []
+
+
+@pytest.mark.parametrize(
+    "case", ["network, a weight", "network, the bias shared", "recurrent network, shared weights", "powers of a matrix"]
+)
+def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
+    """The other answer of the post is led to this one by steps: the recurrence, the hypothesis, the induction."""
+    expression, wrt, let = CASES[case]
+    rules = [step.rule for step in mc.derivative(expression, wrt, WHERE, let, route="vec").steps]
+    assert rules[-1] == "induction over the index" and "rearrange" not in rules
+    assert rules.index("product as a recurrence") < rules.index("induction hypothesis")
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("case", COUPLED_CASES, ids=str)
+def test_the_ordered_product_of_coupled_states(case: str, depth: int) -> None:
+    expression, wrt, let = COUPLED_CASES[case]
+    assert error_at(mc.derivative(expression, wrt, WHERE, let, route="vec", form="jacobian"), depth, "jacobian") < 1e-9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from ..terms import build, ops
 from ..terms.symbols import Symbol
@@ -72,7 +73,8 @@ def links(term: Term, target: Term) -> list[Term]:
     if target not in postorder(term):
         return [term, target]
     path = dominators(term, target)
-    inner = [t for t in path[1:-1] if t.op in LINKS and not t.indices]
+    outside = takewhile(lambda t: t.op is not ops.STATE, path[1:-1])  # not in the step of a recurrence
+    inner = [t for t in outside if t.op in LINKS and not t.indices]
     return [term, *inner, target]
 
 

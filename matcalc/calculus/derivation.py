@@ -16,12 +16,13 @@ from itertools import pairwise
 from ..errors import LimitExceeded
 from ..rewriting.steps import DERIVATIVE, IDENTIFY, RESTRICT, Step, joined, preorder, replace_outermost, stepwise
 from ..terms import build, ops
-from ..terms.dims import NO_INDICES, Index
+from ..terms.dims import NO_INDICES, ONE, Index
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace, size
 from .chain import in_terms_of_inverse, links, varying
 from .derive import derivative, forward, gradient, hessian, inside, read_vec, targets_of
+from .induction import induction, products_as_recurrences
 from .places import at_member, sum_out
 from .present import present
 from .recurrence import Key, Use, key_of, through_states
@@ -47,6 +48,11 @@ class _Line:
         if after is not self.term or kind == IDENTIFY:
             self.steps.append(Step(rule, self.term, after, conditions, kind))
         self.term = after
+
+    def along(self, steps: list[Step]) -> None:
+        """Steps found elsewhere; the last one leads on from here."""
+        self.steps += steps
+        self.term = steps[-1].after if steps else self.term
 
     def simplify(self) -> None:
         """The steps of simplification, then the normal form reached bottom-up if it differs."""
@@ -110,7 +116,12 @@ def derivation(
         if as_row:
             line.to("as a row", system.simplify(build.transpose(build.vec(line.term))), kind=IDENTIFY)
     find = gradient if as_gradient and not as_row else derivative
-    line.to("rearrange", find(system, term, wrt, structured).term)
+    wanted = find(system, term, wrt, structured).term
+    shown = induction(system, line.term, wanted)
+    if shown is not None:
+        line.along(shown)
+    else:
+        line.to("rearrange", wanted)
     return joined(line.steps)
 
 
@@ -303,6 +314,8 @@ def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
     assert total is not None
     line.to("gather", build.mul(total, build.vec(build.diff(where.target))))
     line.to("identify", total, kind=IDENTIFY)
+    if rows is ONE:
+        line.along(products_as_recurrences(line.system, line.term))
     line.simplify()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..rewriting.steps import EQUAL, IDENTIFY, Step
+from ..rewriting.steps import EQUAL, IDENTIFY, INDUCTION, LEMMA, Step
 from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .latex import to_latex
+from .layout import free_names
 from .naming import with_names
 from .text import to_text, to_unicode
 
@@ -50,18 +51,22 @@ def _in_words(term: Term, fact: str) -> str:
     return _WORDS.get("maxrank" if fact == "fixedrank" and term.op in (ops.SYM, ops.MEMBER) else fact, fact)
 
 
-def text_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
-    """``n ≠ 0``, ``Σ is positive definite``."""
-    if term.is_scalar and fact in _SIGNS:
-        return f"{to_unicode(_without_sign(term, fact), names)} {_SIGNS[fact][0]}"
-    return f"{to_unicode(term, names)} is {_in_words(term, fact)}"
+def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
+    """``n ≠ 0``, ``Σ is positive definite``; unless ``told``, without the recurrences in it."""
+    signed = term.is_scalar and fact in _SIGNS
+    shown = to_unicode(_without_sign(term, fact) if signed else term, names)
+    if not told:
+        shown = _split(shown, TEXT_WHERE[0])[0]
+    return f"{shown} {_SIGNS[fact][0]}" if signed else f"{shown} is {_in_words(term, fact)}"
 
 
-def latex_condition(term: Term, fact: str, names: IndexNames | None = None) -> str:
+def latex_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """The same as LaTeX."""
-    if term.is_scalar and fact in _SIGNS:
-        return f"{to_latex(_without_sign(term, fact), names)} {_SIGNS[fact][1]}"
-    return rf"{to_latex(term, names)}\text{{ is {_in_words(term, fact)}}}"
+    signed = term.is_scalar and fact in _SIGNS
+    shown = to_latex(_without_sign(term, fact) if signed else term, names)
+    if not told:
+        shown = _split(shown, LATEX_WHERE[0])[0]
+    return f"{shown} {_SIGNS[fact][1]}" if signed else rf"{shown}\text{{ is {_in_words(term, fact)}}}"
 
 
 def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
@@ -89,6 +94,7 @@ def _beside(rule: str, conditions: Sequence[str]) -> str:
 
 def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[str]:
     """The first formula, then one line a step: the formula, the rule, the conditions."""
+    names = _telling_apart(steps, names)
     shown, parts = _named(steps)
     terms = list(shown)
     texts, told = _told_once([to_unicode(shown[t], names) for t in terms], TEXT_WHERE)
@@ -99,12 +105,28 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
         if step.before is not last:
             rows.append((f"  {text[step.before]}", ""))
         sign = "⇒" if _leads_on(step) else "="
-        where = [text_condition(term, fact, names) for term, fact in _open(step.conditions)]
+        where = [text_condition(term, fact, names, told=False) for term, fact in _open(step.conditions)]
         rows.append((f"{sign} {text[step.after]}", _beside(step.rule, where)))
         last = step.after
     rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
     rows += [(f"  where {definition}", "") for definition in told]
     return _columns(rows)
+
+
+def _telling_apart(steps: Sequence[Step], names: IndexNames | None) -> IndexNames | None:
+    """Names under which the recurrences that an induction leads from are not those that it leads to."""
+    found = list(names or ())
+    for step in steps:
+        if step.rule != INDUCTION:
+            continue
+        kept = {(t.args, t.attr.slot) for t in postorder(step.after) if t.op is ops.STATE}
+        taken = free_names(step.before) | free_names(step.after) | {name for _, _, name in found}
+        for state in postorder(step.before):
+            if state.op is ops.STATE and (state.args, state.attr.slot) not in kept:
+                name = next(letter for letter in (*"zgpqrsuvw", "zz") if letter not in taken)
+                taken.add(name)
+                found.append((*state.args, name))
+    return found
 
 
 TEXT_WHERE, LATEX_WHERE = (" where ", "; "), (r" \quad\text{where } ", r",\; ")
@@ -163,7 +185,7 @@ def _named(steps: Sequence[Step]) -> tuple[dict[Term, Term], list[tuple[Term, Te
 
 def _leads_on(step: Step) -> bool:
     """The next line is not equal to the one before but follows from it."""
-    return step.kind != EQUAL or step.after is build.vec(step.before) is not step.before
+    return step.kind not in (EQUAL, LEMMA) or step.after is build.vec(step.before) is not step.before
 
 
 def _sides(equation: Equation) -> tuple[Term, Term]:
@@ -215,6 +237,7 @@ def _aligned(rows: list[str]) -> str:
 
 def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexNames | None = None) -> str:
     """The derivation as an ``aligned`` block, the rule's name beside each line."""
+    names = _telling_apart(steps, names)
     shown, parts = _named(steps)
     terms = list(shown)
     texts, told = _told_once([to_latex(shown[t], names) for t in terms], LATEX_WHERE)
@@ -228,7 +251,7 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
         left = ""
         if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
             left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
-        note = _note(step.rule, [latex_condition(t, fact, names) for t, fact in _open(step.conditions)])
+        note = _note(step.rule, [latex_condition(t, fact, names, told=False) for t, fact in _open(step.conditions)])
         rows.append(f"&{sign} {left}{text[step.after]}{note}")
         last = step.after
     rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]

@@ -324,7 +324,7 @@ def _track(term: Term) -> Term:
     return make(ops.STATE, term.args, term.attr.moved(term.attr.first), start.rows, start.cols)
 
 
-_CHEAP = frozenset({ops.ADD, ops.TIMES, ops.SCALE, ops.HAD, ops.TRANSPOSE, ops.VEC, ops.UNVEC})
+_CHEAP = frozenset({ops.ADD, ops.TIMES, ops.SCALE, ops.HAD, ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.PART, ops.JOINT})
 _MANY_PARTS = 64
 """Of the step of a recurrence at most so many parts are looked for elsewhere."""
 
@@ -641,11 +641,16 @@ class _Plan:
         demands = self.demands[term, binding]
         up = loop.step > 0
         reach = self._extreme(up, [self._outward(k.at, user, home, up) for k, user in demands])
-        parts = [self._outward(k.at, user, home, up) for k, user in demands if k.part is not None]
-        last = self._extreme(up, [_shifted(reach, -loop.step), *parts])
         kept: dict[Term | None, list[tuple[Dim, _Scope]]] = {None: []}
         for lookup, user in demands:
             kept.setdefault(lookup.part, []).append((lookup.at, user))
+        before = _shifted(reach, -loop.step)
+        ends = {
+            part: self._extreme(up, [before, *(self._outward(at, user, home, up) for at, user in places)])
+            for part, places in kept.items()
+            if part is not None
+        }
+        last = self._extreme(up, [before, *ends.values()])
         only_last = {part: _is_last(places, home, last if part else reach) for part, places in kept.items()}
         run = _Run(term, reach, last, only_last)
         if start not in self.trusted:
@@ -654,11 +659,11 @@ class _Plan:
         low, high = (loop.first, last) if up else (last, loop.first)
         inner = block.looped(loop.index, low, high, run)
         args = [self._used_in(start, block)]
-        if last != _shifted(reach, -loop.step):
-            guard = [indicator("<" if up else ">", loop.index, reach)] if isinstance(reach, Dim) else []
-            run.rest = inner.inside(guard)
+        if last != before:
+            guard = indicator("<" if up else ">", loop.index, reach) if isinstance(reach, Dim) else ONE_NUM
+            run.rest = inner.inside([guard] if guard.op is ops.IND else [])
         args.append(self._used_in(body, run.rest or inner))
-        args += [self._used_in(part, inner) for part in run.parts]
+        args += [self._used_in(part, run.rest if run.rest and ends[part] == before else inner) for part in run.parts]
         return _Node(term, binding, block, inner, args, [], users)
 
     def _conditions(self, users: Sequence[_Scope], home: _Scope) -> list[list[_Scope]]:
@@ -983,13 +988,14 @@ class _Writer:
             self._under_condition(node, _product(args))
             return
         code = _CODE[node.term.op](self, node, args)
-        if node.home.run and node.term in node.home.run.stores:
-            self.values[node.key] = self._kept(node, node.home.run, code)
+        steps = node.home if node.home.run else node.home.parent  # the loop of a recurrence, or its rest
+        if steps and steps.run and node.home in (steps, steps.run.rest) and node.term in steps.run.stores:
+            self.values[node.key] = self._kept(node, steps.run, code, steps.variable)
             return
         self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
 
-    def _kept(self, node: _Node, run: _Run, code: _Code) -> _Code:
-        kept = run.place(node.term, node.home.variable)
+    def _kept(self, node: _Node, run: _Run, code: _Code, at: str) -> _Code:
+        kept = run.place(node.term, at)
         node.home.lines.append(f"{kept} = {code.text}{self.comment(node.term, node.home)}")
         return _Code(kept)
 

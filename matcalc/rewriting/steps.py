@@ -15,6 +15,10 @@ EQUAL = "equal"
 IDENTIFY = "identify"
 DERIVATIVE = "derivative"
 RESTRICT = "restrict"
+LEMMA = "lemma"
+
+INDUCTION = "induction over the index"
+"""The rule of a step in which a part is named as the state of a recurrence of its own."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Step:
     ``kind`` is ``equal`` (both sides have one value), ``identify`` (a differential
     ``inner(G, dX)`` or ``J*vec(dX)`` is read off as the derivative G or J, a row ``vec(G)'`` as G),
     ``derivative`` (``after`` is the Jacobian of ``before``: the chain rule), or ``restrict`` (from the
-    derivative by independent entries to the one along the structure of the variable).
+    derivative by independent entries to the one along the structure of the variable), or ``lemma``
+    (equal too, on the way to something that a later step uses).
     """
 
     rule: str

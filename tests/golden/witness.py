@@ -10,7 +10,7 @@ import matcalc as mc
 from matcalc.numeric.check import check_derivative, difference, directions, replay
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
-from matcalc.rewriting.steps import DERIVATIVE, IDENTIFY, RESTRICT, Step
+from matcalc.rewriting.steps import DERIVATIVE, IDENTIFY, LEMMA, RESTRICT, Step
 from matcalc.solving.equation import Equation, SolveStep
 from matcalc.terms import build, ops
 from matcalc.terms.dims import Atom
@@ -93,8 +93,8 @@ def _moving(steps: Sequence[Step], wrt: Term | None) -> tuple[list[Term], dict[A
 
 
 def _follows(step: Step, earlier: set[Term]) -> bool:
-    """A line is an earlier one, or the differential of one or of a part of one (a link of a chain)."""
-    if step.before in earlier:
+    """A line is an earlier one, a lemma, or the differential of one or of a part of one (a link of a chain)."""
+    if step.before in earlier or step.kind == LEMMA:
         return True
     parts = postorder(*earlier)
     if step.kind == DERIVATIVE:  # gathers the links of the formula that was differentiated
