@@ -23,6 +23,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .bounds import limits
     from .interface.derivative import Derivative
     from .interface.expr import Expr
     from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = {
+_INTERFACE = {
     "Derivative": "derivative",
     "Expr": "expr",
     "Session": "session",
@@ -43,13 +44,14 @@ _LAZY = {
     ),
     **dict.fromkeys(("from_sympy", "to_sympy"), "sympy_bridge"),
 }
+_LAZY = {"limits": ".bounds", **{name: f".interface.{module}" for name, module in _INTERFACE.items()}}
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used."""
     if name not in _LAZY:
         raise AttributeError(f"module 'matcalc' has no attribute {name!r}")
-    value = getattr(import_module(f".interface.{_LAZY[name]}", __name__), name)
+    value = getattr(import_module(_LAZY[name], __name__), name)
     globals()[name] = value
     return value
 
@@ -79,6 +81,7 @@ __all__ = [
     "hessian",
     "inv",
     "kron",
+    "limits",
     "logdet",
     "matrix",
     "norm",

@@ -11,6 +11,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew; refused for an answer that the numbers do not confirm",
     )
+    parser.addoption("--fuzz", default="1", help="how many times as many random texts to run")
 
 
 @pytest.fixture

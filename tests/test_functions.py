@@ -141,6 +141,18 @@ RECOGNIZED = {
     "eye(n)[2..n,1..n]*x": "x[2..n]",
     "sum(i=1..n, ind(i = 2)*x[i])": "ind(2 <= n)*x[2]",
     "tan(-x)": "-tan(x)",
+    "log(sigmoid(-s))": "-softplus(s)",
+    "1 .- sigmoid(-x)": "sigmoid(x)",
+    "[1, 2; 3, 4][2,1]": "3",
+    "sum(i=1..n, x[i])": "sum(x)",
+    "sum(i=1..n, x[i]*y[i])": "x'*y",
+    "sum(i=1..n, x[i]^3*y[i])": "(x.^3)'*y",
+    "sum(i=1..m, sum(j=1..n, b[i]*A[i,j]*x[j]))": "b'*A*x",
+    "sum(i=1..n, sum(j=1..n, M[i,j]*L[j,i]))": "tr(M*L)",
+    "sum(i=1..n, M[i,i])": "tr(M)",
+    "sum(i=1..m, sum(j=1..n, A[i,j]))": "sum(A)",
+    "sum(i=1..n, x[i]*basis(i,n))": "x",
+    "eye(n)[2,3]": "0",
 }
 
 
@@ -171,6 +183,21 @@ def test_code_is_stable(expr: str, where: str, arguments: dict[str, object]) -> 
     simplified = mc.Session().run(f"{where}; simplify({expr})")[-1].value
     given = {name: np.array(value) for name, value in arguments.items()}
     assert np.isfinite(simplified.function("numpy")(**given)).all()
+
+
+@pytest.mark.parametrize(
+    ("expr", "wrt", "answer"),
+    [
+        ("[A*x; x]", "x", "[A; eye(n)]"),
+        ("[s*t; s^2]", "s", "[t; 2*s]"),
+        ("[cos(s), -sin(s); sin(s), cos(s)]*c[1..2]", "s", "[-sin(s), -cos(s); cos(s), -sin(s)]*c[1..2]"),
+        ("[x[1]^2; t*x[2]]", "x", "[2*x[1]*basis(1,n)'; t*basis(2,n)']"),
+    ],
+)
+def test_jacobians_of_blocks(expr: str, wrt: str, answer: str) -> None:
+    d = mc.derivative(expr, wrt, WHERE)
+    assert str(d) == answer
+    assert d.check().ok
 
 
 def test_orders_of_polygamma() -> None:

@@ -53,7 +53,12 @@ SAME = [
     (r"\phi(A x + b) + \phi'\left(A x\right) + \phi^{(3)}(x)", "phi(A*x + b) + phi'(A*x) + phi'''(x)"),
     (r"\phi(t)^2 + \phi^2(t)", "2*phi(t)^2"),
     (r"\psi(t) + \psi'(t) + \log\Gamma(t)", "digamma(t) + trigamma(t) + lgamma(t)"),
-    (r"e^{-t^2/2}", "exp(-t^2/2)"),
+    (r"e^{-t^2/2} + e^t", "exp(-t^2/2) + exp(t)"),
+    (r"\mathrm{e}^{A} A^{1/2} B^{-\frac12} + t^{1/2} A", "expm(A)*sqrtm(A)*inv(sqrtm(B)) + t^(1/2)*A"),
+    (r"\lambda_{\max}(\Sigma) + \lambda_\max(\Sigma)", "eigmax(Sigma) + eigmax(Sigma)"),
+    (r"\psi^{(3)}(t) + \psi^{(k)}(t) + \psi''(s)", "polygamma(3, t) + polygamma(k, t) + polygamma(2, s)"),
+    (r"A^+ + A^{+}", "2*pinv(A)"),
+    (r"\|A\|_2 + \|A\|_* + \|A\|_{*}", "spectral(A) + nuclear(A) + nuclear(A)"),
     # bars and brackets
     (r"|A| + |t| + \lvert s\rvert", "det(A) + abs(t) + abs(s)"),
     (r"|A| |B| - \left|t\left|s\right|\right|", "det(A)*det(B) - abs(t*abs(s))"),
@@ -129,6 +134,9 @@ REFUSED = [
     (r"{}", "does not fit", "}"),
     (r"\frac{x}", "not finished", None),
     (r"\left( x \right", "not finished", None),
+    (r"\phi^{(99)}(t)", "order of a derivative", "99"),
+    (r"e^{x}", "needs a square matrix", "x"),
+    (r"\max x", "not understood", r"\max"),
     (r" ", "nothing between", None),
 ]
 
@@ -209,6 +217,9 @@ def test_what_was_read_is_told() -> None:
         ("prod(k=L..1, M[k])*x", "M[k=1..L]: matrix(n,n); x: vector(n)"),
         ("sum(i=1..N, norm(x[i] - mu)^2)*mu", "x[i=1..N]: vector(n); mu: vector(n)"),
         ("x1_hat' * W_k * x1_hat", "x1_hat: vector(n); W_k: matrix(n,n)"),
+        ("spectral(A) + nuclear(A) + eigmax(S) + eigvecmax(S)'*x", "A: matrix(m,n); S: symmetric(n); x: vector(n)"),
+        ("expm(B) + sqrtm(B) + inv(sqrtm(B)) + logm(B) + pinv(B)", "B: matrix(n,n)"),
+        ("dexpm(B, B) + sylvester(B, B, B) + polar(B)", "B: matrix(n,n)"),
         ("mu1[k]'*mu1[k+1]", "mu1[k=0..K]: vector(n)"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 import matcalc as mc
 from golden.witness import derivation_errors
+from matcalc.errors import MatcalcError
 from matcalc.numeric.check import difference, numeric_jacobian
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
@@ -202,6 +203,29 @@ def test_coupled_states_print_parse_and_run(case: str) -> None:
     taken = signature(function).parameters
     found = function(**{name: value for name, value in given.items() if name in taken})
     assert np.allclose(np.reshape(found, -1, order="F"), np.reshape(evaluate(d.expr.term, env), -1, order="F"))
+
+
+def test_the_whole_family_at_once() -> None:
+    """D(f, W): the gradient by each member, in one loop forward and one back."""
+    d = mc.derivative("1/2*norm(y[L] - t)^2", "W", WHERE, NET)
+    assert str(d).startswith("family(i=0..L-1, e[i]*y[i]') where ")
+    assert mc.parse(str(d), WHERE).term is d.expr.term and d.check(trials=2).ok
+    member = mc.derivative("1/2*norm(y[L] - t)^2", "W[i]", WHERE, NET).function()
+    given = {"W": np.arange(12.0).reshape(3, 2, 2) / 9, "b": np.ones(2), "x": np.ones(2), "t": np.zeros(2)}
+    given |= {"phi": np.tanh, "dphi": lambda z: 1 - np.tanh(z) ** 2}
+    assert np.allclose(d.function()(**given), [member(**given, i=i) for i in range(3)])
+    sizes = {"W[k=0..L-1]": "matrix(h[k+1], h[k])", "x": "vector(h[0])"}
+    layers = mc.derivative("norm(y[L])^2", "W", sizes, {"y[0]": "x", "y[k+1]": "tanh(W[k]*y[k])"}).function()
+    found = layers(W=[np.ones((3, 2)), np.ones((4, 3))], x=np.ones(2))
+    assert [one.shape for one in found] == [(3, 2), (4, 3)]
+
+
+def test_a_family_stands_alone() -> None:
+    for text in ("2*family(k=0..L-1, W[k])", "tr(family(k=0..L-1, W[k]))", "family(k=0..L-1, j=0..L-1, W[k]*W[j])"):
+        with pytest.raises(MatcalcError, match="family"):
+            mc.parse(text, WHERE)
+    with pytest.raises(MatcalcError, match=r"W\[i\]"):
+        mc.hessian("1/2*norm(y[L] - t)^2", "W", WHERE, NET)
 
 
 STEPPED = [(case, route) for case in (*CASES, *COUPLED_CASES) for route in ("differential", "vec")]

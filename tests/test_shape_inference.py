@@ -91,10 +91,10 @@ def test_declared_shapes_are_never_changed() -> None:
 
 @pytest.mark.parametrize("text", ["x*y*z*A*B + 1 + tr(x)*det(y) + A", " + ".join(f"t{i}*x{i}" for i in range(25))])
 def test_the_search_is_bounded(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with suppress(MatcalcError):
         parse_expression(text)
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def test_ambiguous_sizes_are_an_error() -> None:

@@ -169,7 +169,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
             local = line.system.local_differential(node, varies)
             rule = rule or local.rule
             if local.rule == rule:
-                mapping[place] = sum_out(build.add(*local.pieces), local.summed)
+                mapping[place] = sum_out(build.sum_of(local.pieces, node.rows, node.cols), local.summed)
                 conditions.update(dict.fromkeys(local.conditions))
         line.to(rule, replace_outermost(line.term, mapping), tuple(conditions))
 

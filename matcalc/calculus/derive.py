@@ -99,7 +99,12 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
 def _once(system: System, function: Term, where: Variable, table: str) -> tuple[Term, tuple[Condition, ...]]:
     seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
     found = reverse(system, function, seed, targets_of(function, where), table)
-    return present(system, system.simplify(_arrived(found, function, where, table))), found.conditions
+    result = present(system, system.simplify(_arrived(found, function, where, table)))
+    if table == "vec" and where.target.is_scalar and any(t.op is ops.BLOCK for t in postorder(function)):
+        moved = _forward(system, function, lambda node: build.ONE_NUM if node is where.target else None)
+        entrywise = present(system, system.simplify(build.vec(moved)))
+        result = min(result, entrywise, key=lambda term: term.weight)
+    return result, found.conditions
 
 
 def _arrived(found: Reverse, function: Term, where: Variable, table: str) -> Term:
@@ -182,8 +187,12 @@ def _forward(system: System, term: Term, direction: Direction) -> Term:
         if node.op is ops.STATE:
             made[node] = _tangent(system, node, made.get(node.args[0]), direction)
             continue
+        if node.op is ops.BLOCK:
+            made[node] = build.with_args(node, tuple(made.get(a, build.zeros(a.rows, a.cols)) for a in node.args))
+            continue
         local = system.local_differential(node, made)
-        made[node] = sum_out(_with_differentials(build.add(*local.pieces), made), local.summed)
+        pieces = build.sum_of(local.pieces, node.rows, node.cols)
+        made[node] = sum_out(_with_differentials(pieces, made), local.summed)
     return made.get(term, build.zeros(term.rows, term.cols))
 
 

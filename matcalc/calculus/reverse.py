@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from ..terms import build, ops
-from ..terms.dims import Index
+from ..terms.dims import ONE, Index
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .places import sum_out
@@ -79,6 +79,10 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
             continue
         if total.op is ops.ZEROS or total is build.ZERO_NUM:
             continue
+        if node.op is ops.BLOCK and node.cols is ONE and table == "vec":
+            for target, stacked in _stacked(system, node, goal, conditions).items():
+                arrive(target, sum_out(build.mul(total, stacked), node.indices - outer - target.indices))
+            continue
         local = system.local_differential(node, varies)
         conditions.update(dict.fromkeys(local.conditions))
         for piece in local.pieces:
@@ -86,6 +90,24 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
                 scope = (node.indices | opened) - outer
                 arrive(argument, sum_out(value, scope - argument.indices))
     return Reverse(carried, tuple(conditions))
+
+
+def _stacked(system: System, node: Term, goal: Collection[Term], conditions: dict[Condition, None]) -> dict[Term, Term]:
+    """The Jacobian of a column of blocks: those of the blocks, one above the other."""
+    found = []
+    for part in node.args:
+        carried, needed = walk(system, part, build.eye(part.rows), goal, "vec")
+        conditions.update(dict.fromkeys(needed))
+        found.append(carried)
+    return {
+        target: build.block(
+            [
+                [part.get(target, build.zeros(arg.rows, target.rows * target.cols))]
+                for part, arg in zip(found, node.args, strict=True)
+            ]
+        )
+        for target in dict.fromkeys(t for part in found for t in part)
+    }
 
 
 def walk(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from .. import __version__
+from ..bounds import bounded, limits
 from ..errors import LimitExceeded, MatcalcError, NoClosedForm, NotDifferentiable
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     flag: dict[str, Any] = {"action": "store_true", "default": argparse.SUPPRESS}
     common.add_argument("--debug", help="show the traceback of an error", **flag)
+    common.add_argument(
+        "--seconds", type=_seconds, metavar="N", help="time for one question", default=argparse.SUPPRESS
+    )
     common.add_argument("--no-color", help="no colours (as NO_COLOR)", **flag)
     parser = argparse.ArgumentParser(
         prog="matcalc",
@@ -70,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
         _shared_options(command)
     commands.add_parser("serve", parents=[common], help="the web page")
     return parser
+
+
+def _seconds(text: str) -> float | None:
+    """A bound on the time; 0 is none."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError
+    return value or None
 
 
 def _shared_options(command: argparse.ArgumentParser) -> None:
@@ -163,6 +175,7 @@ def _split(text: str) -> list[str]:
     return parts
 
 
+@bounded
 def _diff(options: argparse.Namespace) -> int:
     from ..output.derivation import text_condition
 
@@ -179,6 +192,7 @@ def _diff(options: argparse.Namespace) -> int:
     return DONE
 
 
+@bounded
 def _solve(options: argparse.Namespace) -> int:
     from ..output.derivation import needed
     from .session import newly_known
@@ -393,7 +407,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answered(options: argparse.Namespace) -> int:
     """The status of one command, its errors on standard error."""
     try:
-        return _COMMANDS[options.command](options)
+        with limits(**({"seconds": options.seconds} if hasattr(options, "seconds") else {})):
+            return _COMMANDS[options.command](options)
     except (MatcalcError, _InFileError) as error:
         _complain(str(error), options)
         kind = error.error if isinstance(error, _InFileError) else error

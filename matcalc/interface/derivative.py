@@ -6,14 +6,16 @@ from dataclasses import replace as with_changes
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..bounds import bounded
 from ..calculus import derive
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
 from ..terms import build, ops
-from ..terms.symbols import Unknown
+from ..terms.dims import dim
+from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
-from ..terms.walk import postorder, replace
+from ..terms.walk import postorder, replace, substitute_indices
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Derivative:
         form: str = "auto",
         route: str = "differential",
         structured: bool = False,
+        family: Family | None = None,
         names: IndexNames = (),
         assumed: dict[str, str] | None = None,
         notes: list[str] | None = None,
@@ -51,6 +54,7 @@ class Derivative:
         self.system = system
         self.route = route
         self.structured = structured
+        self.family = family
         self.names = names
         self.assumed = assumed or {}
         self._function, self._wrt = function, wrt
@@ -62,11 +66,15 @@ class Derivative:
             form = "gradient" if function.is_scalar else "jacobian"
         if form == "hessian" and not function.is_scalar:
             raise ShapeError(f"a Hessian is of a scalar; this is {build.show_shape(function.rows, function.cols)}")
+        if form == "hessian" and family is not None:
+            member = f"{family.name}[i]"
+            raise MatcalcError(f"a Hessian by all of {family.name} is not available", hint=f"ask by {member}")
         self.form = form
 
     # ------------------------------------------------------------ the answer
 
     @cached_property
+    @bounded
     def _derived(self) -> derive.Derived:
         if self.form == "gradient" and self.route == "vec" and not self.structured:
             row = derive.jacobian(self.system, self._function, self._wrt)
@@ -91,24 +99,32 @@ class Derivative:
     @property
     def expr(self) -> Expr:
         """The answer: the gradient of a scalar function, otherwise the Jacobian (or the Hessian)."""
-        return Expr(self._derived.term, self.names)
+        return self._shown(self._derived.term)
+
+    def _shown(self, term: Term) -> Expr:
+        """The answer; by a whole family, for each index."""
+        if self.family is not None:
+            index = self._wrt.attr.at.atom
+            term = build.family(self.family.index, substitute_indices(term, {index: dim(self.family.index)}))
+        return Expr(term, self.names)
 
     @property
+    @bounded
     def gradient(self) -> Expr:
         """In the shape of the variable.  Raises :class:`ShapeError` when the function is no scalar."""
         if self.form == "gradient":
             return self.expr
-        return Expr(self._find("gradient").term, self.names)
+        return self._shown(self._find("gradient").term)
 
     @property
+    @bounded
     def jacobian(self) -> Expr:
         """∂vec(F)/∂vec(X)ᵀ; of a scalar the row vec(gradient)ᵀ."""
         if self.form == "jacobian":
             return self.expr
         if self.form == "hessian":
-            return Expr(self._find("jacobian").term, self.names)
-        row = self.system.simplify(build.transpose(build.vec(self._derived.term)))
-        return Expr(row, self.names)
+            return self._shown(self._find("jacobian").term)
+        return self._shown(self.system.simplify(build.transpose(build.vec(self._derived.term))))
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -121,6 +137,7 @@ class Derivative:
         return [*self._notes, *self._derived.notes]
 
     @property
+    @bounded
     def steps(self) -> list[Step]:
         """The derivation, each step a named rule."""
         from ..calculus.derivation import derivation
@@ -149,6 +166,7 @@ class Derivative:
             shapes = (build.show_shape(*value.shape), build.show_shape(*like.shape))
             raise ShapeError(f"{Expr(value)} is {shapes[0]}, it has to be {shapes[1]}")
 
+    @bounded
     def jvp(self, direction: str | Expr) -> Expr:
         """The Jacobian (or the Hessian) acting on a direction in the shape of the variable.
 
@@ -158,6 +176,7 @@ class Derivative:
         self._fits(along, self._wrt)
         return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
 
+    @bounded
     def vjp(self, covector: str | Expr) -> Expr:
         """The transposed Jacobian acting on a covector in the shape of the function (of a Hessian: of the variable)."""
         given = self._read(covector)
@@ -166,12 +185,13 @@ class Derivative:
         pulled = derive.pulled_back(self.system, mapped, self._wrt, given)
         return Expr(derive.restricted(self.system, pulled, self._wrt) if self.structured else pulled, self.names)
 
+    @bounded
     def compare(self, answer: str | Expr) -> Verdict:
         """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
         from .compare import compare
 
         given = self._read(answer)
-        ours = self.expr.term
+        ours = self._derived.term
         if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
             ours = self.jacobian.term
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]
@@ -186,10 +206,12 @@ class Derivative:
     def __repr__(self) -> str:
         return f"<{self.form} {self.expr}>"
 
+    @bounded
     def unicode(self) -> str:
         """The answer on one line for the terminal."""
         return self.expr.unicode()
 
+    @bounded
     def latex(self, steps: bool = False) -> str:
         """The answer as LaTeX; with ``steps`` the whole derivation, aligned."""
         if not steps:
@@ -201,12 +223,14 @@ class Derivative:
     def _repr_latex_(self) -> str:
         return self.expr._repr_latex_()
 
+    @bounded
     def code(self, backend: str = "numpy", form: str | None = None) -> str:
         """Source text of a stand-alone function that evaluates the answer."""
         from .backends import source
 
         return source(backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form))
 
+    @bounded
     def function(self, backend: str = "numpy", form: str | None = None) -> GeneratedFunction:
         """That function, ready to call: ``f(A=..., x=..., b=...)``; ``form="jacobian"`` for the row of a scalar."""
         from .backends import compiled
@@ -240,6 +264,7 @@ class Derivative:
         unknown = {t.attr.name for t in postorder(self._function) if isinstance(t.attr, Unknown)}
         return [prefix + name for name in sorted(unknown) for prefix in ("", "d", "d2", "d3")]
 
+    @bounded
     def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
         """Compare with a derivative found without the rules, at random points, in several sizes."""
         from ..calculus.structure import structure
@@ -247,7 +272,7 @@ class Derivative:
         from ..numeric.check import check_derivative
 
         where = variable(self.system, self._function, self._wrt)
-        function, answer, wrt = self._function, self.expr.term, self._wrt
+        function, answer, wrt = self._function, self._derived.term, self._wrt
         kind = structure(self.system, wrt) if self.structured else None
         point = None
         if is_state(wrt):  # the later states follow from a variable that has the value of this one

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Union
 
+from ..bounds import bounded
 from ..errors import ShapeError
 from ..terms import build, walk
 from ..terms.dims import Dim, dim
@@ -45,6 +46,7 @@ class Expr:
         """Number of nodes of the shared graph, leaves included."""
         return walk.size(self.term)
 
+    @bounded
     def __str__(self) -> str:
         from ..output.layout import MAX_TEXT
         from ..output.text import to_text
@@ -63,12 +65,14 @@ class Expr:
     def __repr__(self) -> str:
         return str(self)
 
+    @bounded
     def unicode(self) -> str:
         """One line for the terminal."""
         from ..output.text import to_unicode
 
         return self._with_names(to_unicode)
 
+    @bounded
     def latex(self) -> str:
         """LaTeX, without dollars."""
         from ..output.latex import to_latex
@@ -153,6 +157,7 @@ class Expr:
 
     # ------------------------------------------------------------ substitution, evaluation
 
+    @bounded
     def subs(self, values: Mapping[str, str | ExprLike]) -> Expr:
         """Replace variables (and sizes) by name.  Raises :class:`ShapeError` where a shape does not fit."""
         from .library import scope_of
@@ -180,12 +185,14 @@ class Expr:
                 terms[target] = new
         return self._with(walk.replace(self.term, terms, atoms))
 
+    @bounded
     def code(self, backend: str = "numpy", name: str = "f") -> str:
         """Source of a stand-alone function that evaluates the expression."""
         from .backends import source
 
         return source(backend, self.term, name)
 
+    @bounded
     def function(self, backend: str = "numpy") -> GeneratedFunction:
         """That function, ready to call with keyword arguments."""
         from .backends import compiled

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
+from ..bounds import bounded
 from ..calculus.derive import Derived, gradients
 from ..calculus.system import system
 from ..errors import MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, parse_expression
+from ..language.elaborate import Elaborated, Elaboration, parse_expression, parse_variable
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..terms import ops
+from ..terms.symbols import Family
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .derivative import CHECKABLE, Derivative
@@ -58,10 +60,15 @@ def _read(value: Text, scope: Scope) -> Elaborated:
     return parse_expression(value, scope)
 
 
+def _variable(value: Text, scope: Scope, function: Term) -> tuple[Elaborated, Family | None]:
+    return parse_variable(value, scope, function) if isinstance(value, str) else (_read(value, scope), None)
+
+
 def _names(*read: Elaborated) -> IndexNames:
     return tuple(dict.fromkeys(name for r in read for name in r.index_names))
 
 
+@bounded
 def parse(text: str, where: Where = None, let: Let = None) -> Expr:
     """The expression that a text writes.
 
@@ -94,6 +101,7 @@ def derivative(
     form: str = ...,
     structured: bool = ...,
 ) -> dict[str, Derivative]: ...
+@bounded
 def derivative(
     expr: Text,
     wrt: Text | list[Text] | list[str] | tuple[Text, ...],
@@ -117,7 +125,7 @@ def derivative(
     asked: list[Text] = several or [wrt]  # type: ignore[list-item]
     scope = _scope(where, let, expr, *asked)
     function = _read(expr, scope)
-    variables = [_read(one, scope) for one in asked]
+    variables, families = zip(*(_variable(one, scope, function.term) for one in asked), strict=True)
     rules = system(scope.assumptions)
     shared: Sequence[Derived | None] = [None] * len(variables)
     if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":
@@ -130,13 +138,14 @@ def derivative(
             form=form,
             route=route,
             structured=structured,
+            family=family,
             names=_names(function, variable),
             assumed={**function.assumed, **variable.assumed},
             notes=[*function.notes, *variable.notes],
             scope=scope,
             derived=found,
         )
-        for variable, found in zip(variables, shared, strict=True)
+        for variable, family, found in zip(variables, families, shared, strict=True)
     ]
     if not several:
         return made[0]
@@ -154,6 +163,7 @@ def hessian(
     *,
     structured: bool = ...,
 ) -> dict[tuple[str, str], Derivative]: ...
+@bounded
 def hessian(
     expr: Text,
     wrt: Text | list[Text] | list[str] | tuple[Text, ...],
@@ -184,6 +194,7 @@ def hessian(
     return blocks
 
 
+@bounded
 def solve(
     equations: str | Sequence[str],
     unknowns: Text | Sequence[Text],
@@ -207,6 +218,7 @@ def solve(
     return solve_equations(equations, unknowns, scope)
 
 
+@bounded
 def equal(left: Text, right: Text, where: Where = None, let: Let = None) -> Comparison:
     """Whether two expressions are equal: by their normal forms, or, failing that, by numbers."""
     scope = _scope(where, let, left, right)
@@ -236,6 +248,7 @@ class Comparison:
         return f"{'equal' if self.equal else 'different'}: {self.how}"
 
 
+@bounded
 def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
     """Compare normal forms; where they differ, compare values at random points."""
     if left.shape != right.shape:

@@ -12,9 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import bounded
 from ..calculus.system import system
 from ..errors import LimitExceeded, MatcalcError, ParseError
-from ..language.elaborate import Elaborated, Elaboration, elaborate, parse_expression
+from ..language.elaborate import (
+    Elaborated,
+    Elaboration,
+    elaborate,
+    elaborate_variable,
+    parse_expression,
+    parse_variable,
+)
 from ..language.inference import is_flag
 from ..language.parser import parse_syntax
 from ..language.syntax import Node, walk
@@ -244,6 +252,7 @@ class Session:
             self.names, self.last, self._answers = kept[1:]
             raise
 
+    @bounded
     def _statement(self, node: Node, text: str) -> Answer:
         try:
             if LAST not in self.scope.definitions:
@@ -349,12 +358,13 @@ class Session:
         structured = len(args) == 3 and is_flag(args[2])
         if len(args) != 2 and not structured:
             raise ParseError(f"{name} takes an expression and a variable: {name}(f, x), or {name}(f, X, structured)")
-        function, wrt = elaborate(args[0], text, self.scope), elaborate(args[1], text, self.scope)
+        function = elaborate(args[0], text, self.scope)
+        wrt, family = elaborate_variable(args[1], text, self.scope, function.term)
         self._remember(function)
-        return self._make_derivative(function, wrt, FORMS[name], route, structured)
+        return self._make_derivative(function, wrt, family, FORMS[name], route, structured)
 
     def _make_derivative(
-        self, function: Elaborated, wrt: Elaborated, form: str, route: str, structured: bool
+        self, function: Elaborated, wrt: Elaborated, family: Family | None, form: str, route: str, structured: bool
     ) -> Derivative:
         return Derivative(
             system(self.scope.assumptions),
@@ -363,18 +373,21 @@ class Session:
             form=form,
             route=route,
             structured=structured,
+            family=family,
             names=self.names,
             assumed={**function.assumed, **wrt.assumed},
             notes=list(dict.fromkeys([*function.notes, *wrt.notes])),
         )
 
+    @bounded
     def derivative(
         self, expr: str, wrt: str, form: str = "auto", route: str = "differential", structured: bool = False
     ) -> Derivative:
         """A derivative of texts under what the session knows, as :func:`matcalc.derivative` gives it."""
-        function, variable = parse_expression(expr, self.scope), parse_expression(wrt, self.scope)
+        function = parse_expression(expr, self.scope)
+        variable, family = parse_variable(wrt, self.scope, function.term)
         self._remember(function)
-        return self._make_derivative(function, variable, form, route, structured)
+        return self._make_derivative(function, variable, family, form, route, structured)
 
     def _solve(self, call: Node, text: str) -> Answer:
         args = _args(call)
@@ -451,7 +464,8 @@ def _checked(value: Derivative | Solved | Expr) -> str:
     if check is None:
         raise MatcalcError("only a derivative is compared with numbers", hint="e1 == e2 compares two expressions")
     found = check()
-    return f"{'right' if found.ok else 'WRONG'}: {found.message}"
+    verdict = "right" if found.ok else "WRONG" if found.max_error == found.max_error else "not checked"
+    return f"{verdict}: {found.message}"
 
 
 @contextmanager

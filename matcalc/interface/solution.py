@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import bounded
 from ..calculus.system import System, system
 from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaboration, parse_expression
@@ -54,18 +55,21 @@ class Solved:
         """The way from the equations to the solution, each step a named strategy."""
         return self._found.steps
 
+    @bounded
     def __str__(self) -> str:
         return "; ".join(f"{name} = {value}" for name, value in self.values.items())
 
     def __repr__(self) -> str:
         return f"<solution {self}>"
 
+    @bounded
     def unicode(self) -> str:
         """One line for the terminal."""
         return "; ".join(
             f"{Expr(u).unicode()} = {Expr(self._found.values[u], self.names).unicode()}" for u in self._unknowns
         )
 
+    @bounded
     def latex(self, steps: bool = False) -> str:
         """The solution as LaTeX; with ``steps`` the whole way, aligned."""
         if steps:
@@ -86,12 +90,14 @@ class Solved:
             return self._found.values[self._unknowns[0]]
         return {to_text(u): self._found.values[u] for u in self._unknowns}
 
+    @bounded
     def code(self, backend: str = "numpy") -> str:
         """Source of a function that computes the solution."""
         from .backends import source
 
         return source(backend, self._terms(), "solution", self._inputs())
 
+    @bounded
     def function(self, backend: str = "numpy") -> GeneratedFunction:
         """That function; for several unknowns it returns a dict."""
         from .backends import compiled

@@ -17,8 +17,12 @@ from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
-from .shapes import SCALAR, Shape, holes_of
+from .shapes import Shape, holes_of
 from .syntax import Node, Task
+
+
+def _function(name: str, argument: Term) -> Term:
+    return FUNCTIONS[name].build([argument], [], argument.shape)
 
 
 class Construction:
@@ -314,6 +318,20 @@ class Construction:
             raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint=f"write {write}")
         return size
 
+    def _euler(self, node: Node, frame: Frame) -> Task[Term]:
+        if node in frame.how:
+            result: Term = yield self.term(frame.how[node], frame)
+            return result
+        exponent: Term = yield self.term(node.parts[2], frame)
+        return build.fun("exp", exponent) if exponent.is_scalar else _function("expm", exponent)
+
+    def _root(self, node: Node, frame: Frame) -> Task[Term]:
+        base: Term = yield self.term(node.parts[0], frame)
+        if base.is_scalar:
+            return _power_of(base, (yield self.term(node.parts[1], frame)))
+        root = _function("sqrtm", base)
+        return build.inv(root) if node.ops == ["MINUS"] else root
+
     def _vertical(self, node: Node, frame: Frame) -> Task[Term]:
         inner: Term = yield self.term(node.parts[0], frame)
         return build.fun("abs", inner) if inner.is_scalar else build.det(inner)
@@ -322,11 +340,11 @@ class Construction:
         inner: Term = yield self.term(node.parts[0], frame)
         if inner.is_vector or inner.rows is ONE:
             return build.norm(inner)
-        return FUNCTIONS["spectral"].build([inner], [], SCALAR)
+        return _function("spectral", inner)
 
     def _one_norm(self, node: Node, frame: Frame) -> Task[Term]:
         inner: Term = yield self.term(node.parts[0], frame)
-        return FUNCTIONS["norm1"].build([inner], [], SCALAR)
+        return _function("norm1", inner)
 
     def _bars(self, node: Node, frame: Frame) -> Task[Term]:
         return build.norm((yield self.term(node.parts[0], frame)))
@@ -360,7 +378,10 @@ class Construction:
         for arg, letter in zip(args, function.signature(len(args)) or "", strict=True):
             if letter == "a":
                 terms.append((yield self.term(arg, frame)))
-        return function.build(terms, self._dims(node, frame), self._shape(node, frame))
+        shape = self._shape(node, frame)
+        if not terms and any(map(holes_of, shape)):
+            raise ShapeError(f"the size of {frame.source(node)} cannot be seen", hint="write ones(n) or ones(m,n)")
+        return function.build(terms, self._dims(node, frame), shape)
 
     def _expand(self, node: Node, frame: Frame) -> Task[Term]:
         inner = frame.calls[node]
@@ -387,7 +408,10 @@ class Construction:
             else:
                 frame.bound[name] = before
         for index, step in reversed(bounds):
-            body = build.prod_over(index, body, step) if frame.how[node] == "prod" else build.sum_over(index, body)
+            if frame.how[node] == "prod":
+                body = build.prod_over(index, body, step)
+            else:
+                body = (build.family if frame.how[node] == "family" else build.sum_over)(index, body)
         return body
 
     def _ind(self, node: Node, frame: Frame) -> Task[Term]:
@@ -465,6 +489,7 @@ _Handler = Callable[[Construction, Node, Frame], Task[Term]]
 _CALLS: dict[str, _Handler] = {
     "sum": Construction._binder,
     "prod": Construction._binder,
+    "family": Construction._binder,
     "ind": Construction._ind,
     "size": Construction._rows,
 }
@@ -486,7 +511,9 @@ _HANDLERS: dict[str, _Handler] = {
     "primed": Construction._primed,
     "call": Construction._call,
     "where": Construction._where,
-    **dict.fromkeys(("juxtaposed", "euler", "filled"), Construction._rewritten),
+    **dict.fromkeys(("juxtaposed", "filled"), Construction._rewritten),
+    "euler": Construction._euler,
+    "root": Construction._root,
     "identity": Construction._identity,
     "unit": Construction._unit,
     "vertical": Construction._vertical,

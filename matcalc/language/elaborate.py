@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 
 from ..errors import LimitExceeded, ShapeError
-from ..terms import build
+from ..terms import build, ops
 from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
+from ..terms.walk import free_atoms, postorder
 from .construction import Construction
 from .inference import Inference
 from .meanings import Local, NeedsIntegerError, default_kinds
@@ -48,6 +49,17 @@ class Elaborated:
     notes: list[str] = field(default_factory=list)
     index_names: list[Hint] = field(default_factory=list)
     recurrence: str = ""
+
+
+def elaborate_variable(node: Node, text: str, scope: Scope, function: Term) -> tuple[Elaborated, Family | None]:
+    """What is differentiated with respect to; of a whole family the member with an index of its own, and the family."""
+    name = ascii_name(str(node.parts[0])) if node.kind == "name" else ""
+    family = scope.symbols.get(name)
+    if not isinstance(family, Family):
+        return elaborate(node, text, scope), None
+    taken = {str(atom) for atom in free_atoms(function)} | scope.known()
+    index = next(letter for letter in (*"ijklrs", *(f"i{n}" for n in range(len(taken) + 1))) if letter not in taken)
+    return Elaborated(build.member(family, dim(Name(index)))), family
 
 
 @dataclass(frozen=True)
@@ -304,6 +316,10 @@ class Elaboration:
             self._complete()
         construction = Construction(self.state, self.variables)
         term = run(construction.term(node, self.state.root))
+        if any(arg.op is ops.FAMILY for part in postorder(term) for arg in part.args):
+            raise ShapeError("a family is a value for each index: it stands alone").locate(
+                self.state.root.text, node.start, node.end
+            )
         self._hints += construction.hints
         return term
 
@@ -472,6 +488,11 @@ def elaborate(node: Node, text: str, scope: Scope) -> Elaborated:
     elaboration.settle()
     term = elaboration.build(node)
     return Elaborated(term, elaboration.assumed, elaboration.notes, elaboration.index_names)
+
+
+def parse_variable(text: str, scope: Scope, function: Term) -> tuple[Elaborated, Family | None]:
+    """What a text says to differentiate ``function`` with respect to, as :func:`elaborate_variable` reads it."""
+    return elaborate_variable(parse_syntax(text), text, scope, function)
 
 
 def parse_expression(text: str, scope: Scope | None = None) -> Elaborated:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..bounds import tick
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError
 from ..terms import build
 from ..terms.dims import (
@@ -138,6 +139,7 @@ class Inference(Names):
         if handler is None:
             raise ParseError(f"{frame.source(node)} is not an expression").locate(frame.text, node.start, node.end)
         self.visited += 1
+        tick()
         try:
             shape: Shape = yield from handler(self, node, frame)
         except MatcalcError as error:
@@ -771,12 +773,13 @@ class Inference(Names):
     def _binder(self, node: Node, frame: Frame) -> Task[Shape]:
         args = arguments(node)
         ranges, bodies = [a for a in args if a.kind == "range"], [a for a in args if a.kind != "range"]
-        product = str(node.parts[0]) == "prod"
+        word = str(node.parts[0])
+        product = word == "prod"
         if not ranges or len(bodies) != 1 or args[-1] is not bodies[0]:
-            word = node.parts[0]
             raise ParseError(f"{word} is written {word}(i=1..N, ...)").locate(frame.text, node.start, node.end)
-        if product and len(ranges) > 1:
-            raise ParseError("an ordered product has one index").locate(frame.text, node.start, node.end)
+        if word != "sum" and len(ranges) > 1:
+            what = "an ordered product" if product else "a family"
+            raise ParseError(f"{what} has one index").locate(frame.text, node.start, node.end)
         hidden: list[tuple[str, Dim | None]] = []
         for range_ in ranges:
             name = ascii_name(str(range_.parts[0].parts[0])) if range_.parts[0].kind == "name" else ""
@@ -792,7 +795,7 @@ class Inference(Names):
             frame.ranges[range_] = Bound(index, step)
             hidden.append((name, frame.bound.get(name)))
             frame.bound[name] = dim(index)
-        frame.how[node] = "prod" if product else "sum"
+        frame.how[node] = word
         shape: Shape = yield self.resolved(bodies[0], frame)
         for name, before in reversed(hidden):
             if before is None:
@@ -1005,7 +1008,9 @@ _HANDLERS: dict[str, _Handler] = {
     "call": Inference._call,
     "equation": Inference._equation,
     "where": Inference._where,
-    **dict.fromkeys(("juxtaposed", "euler", "filled"), Formula.rewritten),
+    **dict.fromkeys(("juxtaposed", "filled"), Formula.rewritten),
+    "euler": Formula.euler,
+    "root": Formula.root,
     "identity": Formula.identity,
     "unit": Formula.unit,
     "vertical": Formula.vertical,
@@ -1021,6 +1026,7 @@ _FACTORS = {
 _SPECIAL: dict[str, _Handler] = {
     "sum": Inference._binder,
     "prod": Inference._binder,
+    "family": Inference._binder,
     "ind": Inference._ind,
     "rows": Inference._rows,
     "cols": Inference._rows,

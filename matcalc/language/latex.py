@@ -3,7 +3,7 @@ r"""LaTeX formulas, between dollars, to the syntax tree of the language.
 The grammar is ``grammar/latex.lark``.  What depends on declarations or on shapes is left to the inference:
 whether letters side by side are a product or a call (``juxtaposed``), whether a subscript is part of a name,
 an index or an entry (an ``index`` whose ``ops`` are ``LATEX``), what ``|X|`` is (``vertical``), ``\|X\|_2``
-(``two_norm``), a power of e (``euler``), I (``identity``) and a bold number (``filled``).
+(``two_norm``), a power of e (``euler``), a root (``root``), I (``identity``) and a bold number (``filled``).
 """
 
 from __future__ import annotations
@@ -230,6 +230,8 @@ class Builder:
             if script.kind == "plus":
                 return _call("pinv", [base], start, end)
             raise ParseError("a superscript * has no meaning: every value is real", start=script.start, end=end)
+        if _half(script):
+            return Node("root", [base, script], start, end, [_half(script)])
         if base.kind == "name" and base.parts[0] == "e":
             return Node("euler", [base, Token("POW", "^"), script], start, end)
         return Node("power", [base, Token("POW", "^"), script], start, end)
@@ -239,9 +241,9 @@ class Builder:
         base, script = parts[0], _opened(parts[1])
         end = max(base.end, parts[1].end)
         slots = script.parts if script.kind == "tuple" else [script]
-        if base.kind == "power":  # x^2_i is x_i^2
+        if base.kind in ("power", "root"):  # x^2_i is x_i^2
             inner = self.index([base.parts[0], parts[1]])
-            return Node("power", [inner, *base.parts[1:]], base.start, end)
+            return Node(base.kind, [inner, *base.parts[1:]], base.start, end)
         if base.kind in ("bars", "bars_power"):
             return _norm(base, script, end)
         if base.kind in ("identity", "filled"):
@@ -262,7 +264,7 @@ class Builder:
         made = Node("product", [_opened(above), _opened(below)], sign.start_pos, below.end, ["SLASH"])
         return Node("group", [made], made.start, made.end)
 
-    def root(self, parts: list[Any]) -> Node:
+    def square_root(self, parts: list[Any]) -> Node:
         """``\\sqrt{x}``."""
         return _call("sqrt", [_opened(parts[1])], parts[0].start_pos, parts[1].end)
 
@@ -337,7 +339,7 @@ def _number_of(node: Node) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-SCRIPTS = ("power", "transpose", "index", "superscript")
+SCRIPTS = ("power", "root", "transpose", "index", "superscript")
 
 
 def innermost(node: Node) -> Node:
@@ -358,6 +360,21 @@ def applied(group: Node, call: Callable[[list[Node], int], Node]) -> Node:
     for script in reversed(chain):
         made = Node(script.kind, [made, *script.parts[1:]], made.start, script.end, list(script.ops))
     return made
+
+
+def _half(node: Node) -> str:
+    """``PLUS`` for 1/2, ``MINUS`` for -1/2, else nothing."""
+    sign = "PLUS"
+    while node.kind in ("group", "negative"):
+        sign = "MINUS" if node.kind == "negative" else sign
+        node = node.parts[0]
+    if node.kind != "product" or node.ops != ["SLASH"]:
+        return ""
+    above, below = node.parts
+    if above.kind == "negative":
+        sign, above = "MINUS", above.parts[0]
+    numbers = [str(part.parts[0]) if part.kind == "number" else "" for part in (above, below)]
+    return sign if numbers == ["1", "2"] else ""
 
 
 def _is_log_gamma(node: Node) -> bool:

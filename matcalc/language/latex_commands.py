@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lark import Token
 from lark.lark import PostLex
 
+from ..bounds import tick
 from ..errors import ParseError
 from .functions import FUNCTIONS, NOT_YET
 from .names import GREEK_NAMES
@@ -83,14 +84,17 @@ class Commands(PostLex):
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """Rewrite the stream of tokens."""
         brackets: list[str] = []
-        before, side, filled = "", "", ""
+        earlier, before, side, filled = "", "", "", ""
         for token in stream:
+            tick()
             if token.type == "_COMMAND" and token in ("\\left", "\\right"):
                 side = str(token)
                 continue
             if token in ("\\.", ".") and side:
                 side = ""
                 continue
+            if "_SUB" in (before, earlier) and token in ("\\max", "\\min"):  # \lambda_{\max}
+                token = Token.new_borrow_pos("NAME", token[1:], token)
             made = _meaning(token)
             if made is None:
                 continue
@@ -111,7 +115,7 @@ class Commands(PostLex):
                     brackets.pop()
             if kind == "FILLED" or (filled == "FILLED" and kind != "_SUB"):
                 filled = "FILLED" if kind == "FILLED" else ""
-            before = kind
+            earlier, before = before, kind
             yield made if kind == made.type else Token.new_borrow_pos(kind, made.value, made)
 
 

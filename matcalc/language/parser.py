@@ -14,9 +14,12 @@ from typing import Any
 
 from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.grammar import Rule
 from lark.lark import PostLex
-from lark.lexer import ContextualLexer
+from lark.lexer import ContextualLexer, TerminalDef
 
+from ..bounds import ADJUST, bounded, current, tick
+from ..cache import cached
 from ..errors import LimitExceeded, ParseError
 from ..resources import data_dir
 from .latex import Builder, read_latex
@@ -24,9 +27,6 @@ from .latex_commands import Commands
 from .syntax import Node
 
 STARTS = ("script", "expression", "rulefile", "type")
-MAX_LENGTH = 4_000_000
-"""Texts longer than this many characters are refused."""
-
 _OPEN = {"LPAR", "LSQB", "LBRACE"}
 _CLOSE = {"RPAR", "RSQB", "RBRACE"}
 _BRACKETS = _OPEN | _CLOSE | {"LNORM", "RNORM"}
@@ -47,6 +47,7 @@ class _Layout(PostLex):
         before = ""
         where = False
         for token in stream:
+            tick()
             kind = token.type
             if kind in _OPEN:
                 brackets.append(kind)
@@ -165,42 +166,42 @@ class _Lexer(ContextualLexer):
 @cache
 def _lark() -> Lark:
     """One parser for all starts: most of the cost of making it is shared."""
-    text = (data_dir("grammar") / "matcalc.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        start=list(STARTS),
-        parser="lalr",
-        lexer="contextual",
-        postlex=_Layout(),
-        transformer=_Builder(),
-        maybe_placeholders=True,
-        _plugins={"ContextualLexer": _Lexer},
-    )
+    return _parser("matcalc", STARTS, _Layout(), _Builder())
 
 
 @cache
 def latex_parser() -> Lark:
     """The parser of what stands between dollars."""
-    text = (data_dir("grammar") / "latex.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        start="start",
-        parser="lalr",
-        lexer="contextual",
-        postlex=Commands(),
-        transformer=Builder(),
-        _plugins={"ContextualLexer": _Lexer},
-    )
+    return _parser("latex", ("start",), Commands(), Builder())
 
 
+def _parser(grammar: str, starts: tuple[str, ...], postlex: PostLex, builder: object) -> Lark:
+    """The parser of a grammar, its tables from the cache."""
+    given: dict[str, Any] = {"postlex": postlex, "transformer": builder, "_plugins": {"ContextualLexer": _Lexer}}
+
+    def make() -> tuple[Any, Any]:
+        text = (data_dir("grammar") / f"{grammar}.lark").read_text(encoding="utf-8")
+        lark = Lark(text, start=list(starts), parser="lalr", lexer="contextual", maybe_placeholders=True, **given)
+        data, memo = lark.memo_serialize([TerminalDef, Rule])
+        data["options"] = {name: value for name, value in data["options"].items() if name not in given}
+        return data, memo
+
+    data, memo = cached(f"grammar-{grammar}", make)
+    reader: Any = Lark  # what its stand-alone parsers are made of
+    made: Lark = reader._load_from_dict(data, memo, **given)
+    return made
+
+
+@bounded
 def parse_syntax(text: str, start: str = "expression") -> Node:
     """The syntax tree of a text.
 
     ``start`` is ``expression``, ``script``, ``rulefile`` or ``type``.  Raises
     :class:`ParseError` with the place of the first thing that does not fit.
     """
-    if len(text) > MAX_LENGTH:
-        raise LimitExceeded(f"the text has more than {MAX_LENGTH} characters")
+    longest = current().characters
+    if longest is not None and len(text) > longest:
+        raise LimitExceeded(f"the text has more than {longest} characters", hint=ADJUST)
     clean = unicodedata.normalize("NFC", text)
     try:
         return _lark().parse(clean, start=start)  # type: ignore[return-value]

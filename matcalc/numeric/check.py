@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import MatcalcError, ShapeError
+from ..errors import LimitExceeded, MatcalcError, ShapeError
 from ..terms import ops
 from ..terms.dims import Atom, dim
 from ..terms.symbols import Family, Member, Symbol
@@ -219,6 +219,8 @@ def _trial(
         except ShapeError:
             if profile == "ones":
                 return None
+            raise
+        except LimitExceeded:
             raise
         except MatcalcError:
             continue

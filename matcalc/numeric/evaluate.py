@@ -17,7 +17,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import MatcalcError, ShapeError, UnknownName
+from ..bounds import tick
+from ..errors import LimitExceeded, MatcalcError, ShapeError, UnknownName
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim
@@ -33,6 +34,15 @@ Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
 Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
 Functions = Mapping[str, Callable[[Array, int], Array]]
 Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
+
+
+MOST_ENTRIES = 4_000_000
+
+
+def check_size(rows: int, cols: int) -> None:
+    """Raise :class:`LimitExceeded` for an array that would not be evaluated in reasonable time and memory."""
+    if rows * cols > MOST_ENTRIES:
+        raise LimitExceeded(f"an array of {rows}×{cols} entries is not evaluated here")
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,7 @@ class _Machine:
 
     def run(self, root: Term) -> Array:
         """The value of ``root`` under the present values of the indices."""
+        tick()
         order = self.orders.get(root)
         if order is None:
             if not root.indices <= self.frame.keys():
@@ -192,6 +203,8 @@ class _Machine:
                 seen.add(args[at])
                 stack.append((args[at], 0))
             else:
+                if not term.indices:
+                    check_size(*self.shape(term))
                 order.append((term, *self._bindings(term), compute, args))
         return order
 
@@ -595,6 +608,11 @@ def _sum(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _over(machine, term, np.zeros(machine.shape(term)), lambda a, b: a + b)
 
 
+def _family(machine: _Machine, term: Term, _args: list[Array]) -> Array:
+    """The vec's of the members on top of one another."""
+    return _over(machine, term, np.zeros((0, 1)), lambda a, b: np.concatenate([a, b.reshape(-1, 1, order="F")]))
+
+
 def _product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return _over(machine, term, np.eye(machine.size(term.rows)), lambda a, b: a @ b)
 
@@ -636,7 +654,7 @@ def _lazy_product(machine: _Machine, term: Term, _args: list[Array]) -> Array:
 
 Evaluator = Callable[[_Machine, Term, list[Array]], Array]
 _Planned = tuple[Term, tuple[Index, ...], tuple[Symbol, ...], Evaluator, tuple[Term, ...]]
-_BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _differential, _lazy_product})
+_BY_NEED: frozenset[Evaluator] = frozenset({_sum, _product, _family, _differential, _lazy_product})
 
 _VALUE: dict[Op, Evaluator] = {
     ops.NUM: lambda _m, t, _a: _scalar(_float(t.attr)),
@@ -700,6 +718,7 @@ _VALUE: dict[Op, Evaluator] = {
     ops.EIGVECMAX: lambda _m, _t, a: spectral.eigvecs(a[0], 1),
     ops.EIGVECS: lambda m, t, a: spectral.eigvecs(a[0], m.size(t.attr)),
     ops.SUM: _sum,
+    ops.FAMILY: _family,
     ops.PROD: _product,
     ops.STATE: _state,
     ops.DIFF: _differential,

@@ -11,13 +11,13 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import MatcalcError, ShapeError
+from ..errors import LimitExceeded, MatcalcError, ShapeError
 from ..terms import ops
 from ..terms.dims import UNBOUNDED, Atom, Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Loop, Member, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
-from .evaluate import RELATIONS, Array, Env, evaluate, factors_of, has_indicator, previous_states
+from .evaluate import RELATIONS, Array, Env, check_size, evaluate, factors_of, has_indicator, previous_states
 from .spectral import eigvecs, has_clear_rank, has_principal_root
 
 Requirement = tuple[Term, str]
@@ -123,6 +123,8 @@ class _Found:
 _Part = tuple[str, Index, Dim, Dim, int] | tuple[str, str, Dim, Dim]
 _Around = tuple[_Part, ...]
 """What stands around a place, from the outside: indices with their first and last value, relations that hold."""
+
+MOST_STEPS = 10_000
 
 _MANY = 500
 """Bodies of loops looked at, the same body in another loop counted again."""
@@ -260,6 +262,8 @@ def _within(part: _Part, frame: dict[Atom, int], env: Env) -> list[dict[Atom, in
         _, relation, left, right = part
         return [frame] if RELATIONS[relation](place.size(left), place.size(right)) else []
     _, index, first, last, step = part
+    if abs(place.size(last) - place.size(first)) > MOST_STEPS:
+        raise LimitExceeded(f"a recurrence of more than {MOST_STEPS} steps is not evaluated here")
     return [{**frame, index: at} for at in range(place.size(first), place.size(last) + step, step)]
 
 
@@ -371,6 +375,7 @@ class _Draw:
 
     def array(self, what: str, m: int, n: int, facts: frozenset[str]) -> Array:
         """A random m×n matrix with these facts."""
+        check_size(m, n)
         unknown = facts - _FACTS.keys()
         if unknown:
             raise MatcalcError(f"cannot draw a matrix that is {', '.join(sorted(unknown))}")

@@ -320,6 +320,13 @@ def _joined_by(sign: str) -> Rule:
     return show
 
 
+def _family(term: Term, page: Page) -> Piece:
+    name, body = page.body(term)
+    index = term.attr.index
+    ends = Piece((rf"_{{{name}={page.size(index.lo)}}}^{{{page.size(index.hi)}}}",))
+    return Piece((r"\left(", signed(body), r"\right)", ends))
+
+
 _SIGNS = {ops.SUM, ops.PROD}
 """What is written as a large sign before all that it rules."""
 
@@ -480,6 +487,7 @@ _LATEX: dict[Op, Rule] = {
     ops.EIGVECMAX: _calls(r"v_{\max}"),
     ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder(r"\sum"),
+    ops.FAMILY: _family,
     ops.PROD: _binder(r"\prod"),
     ops.STATE: _state,
     ops.PART: _part,

@@ -295,6 +295,8 @@ def _converted(code: _Code, kind: str, wanted: str) -> _Code:
 
 
 def _returned(code: _Code, root: Term, form: str) -> str:
+    if root.op is ops.FAMILY:  # stacked along axis 0, a list where sizes differ
+        return code.text if root.rows.indices or root.cols.indices else f"np.array({code.text})"
     kind = _kind(root)
     if kind == SCALAR:
         return f"float({code.text})" if form == "array" else f"np.array([[{code.text}]], dtype=float)"
@@ -1089,7 +1091,9 @@ class _Writer:
         name = self.names.numbered("t")
         body = self.values[node.args[0]]
         flat = term.op is ops.PROD and _kind(term.args[0]) == MATRIX != _kind(term)
-        if flat:
+        if term.op is ops.FAMILY:
+            start = "[]"
+        elif flat:
             start = f"np.eye({self.dim(term.rows, node.home).text})"
         else:
             start = self.filled("zeros" if term.op is ops.SUM else "eye", term, node.home)
@@ -1107,6 +1111,8 @@ class _Writer:
         self.values[node.key] = _converted(_Code(name), MATRIX, _kind(term)) if flat else _Code(name)
 
     def _update(self, name: str, term: Term, body: _Code) -> str:
+        if term.op is ops.FAMILY:
+            return f"{name}.append({body.text})"
         if term.op is ops.SUM:
             return f"{name} += {body.text}"
         return f"{name} *= {body.text}" if term.is_scalar else f"{name} = {name} @ {body.at(POWER)}"
@@ -1491,6 +1497,7 @@ _CODE: dict[Op, Emit] = {
     ops.EIGVECMAX: _of_arrays("_eigvecs"),
     ops.EIGVECS: _of_arrays("_eigvecs"),
     ops.SUM: _never,
+    ops.FAMILY: _never,
     ops.PROD: _never,
     ops.STATE: _never,
 }

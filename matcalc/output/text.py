@@ -394,6 +394,7 @@ _ASCII: dict[Op, Rule] = {
     ops.DLOGM: _frechet,
     ops.EIGVECS: _eigenvectors,
     ops.SUM: _binder,
+    ops.FAMILY: _binder,
     ops.PROD: _binder,
     ops.STATE: _state,
     ops.PART: _part,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..bounds import tick
 from ..errors import LimitExceeded
 from ..terms import ops
 from ..terms.build import add, had, kron, mul, times, transpose, with_args
@@ -205,6 +206,7 @@ class Rewriter:
                     if new is not term:
                         forward[term] = new
                         continue
+            tick()
             applied = self.apply_at_root(term)
             if applied is None:
                 normal[term] = term

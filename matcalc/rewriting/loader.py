@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+from ..cache import cached
 from ..errors import MatcalcError, RuleError
 from ..language.elaborate import Elaboration
 from ..language.parser import parse_syntax
@@ -56,7 +57,10 @@ def load_text(text: str, origin: str = "rules") -> Loaded:
 @cache
 def load(name: str) -> Loaded:
     """The rule file ``rules/<name>.rules``."""
-    return load_text((data_dir("rules") / f"{name}.rules").read_text(encoding="utf-8"), name)
+    return cached(
+        f"rules-{name}",
+        lambda: load_text((data_dir("rules") / f"{name}.rules").read_text(encoding="utf-8"), name),
+    )
 
 
 class _Reader:

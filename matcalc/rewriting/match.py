@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..bounds import tick
 from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, Name, SizeAt, dim, substitute
 from ..terms.ops import Op
@@ -47,7 +48,7 @@ def match_dim(pattern: Dim, subject: Dim, b: Bindings) -> Bindings | None:
     if isinstance(atom, Name):
         found = b.get(atom)
         if found is None:
-            return {**b, atom: subject}
+            return None if subject.indices & b.get(_OPENED, _EMPTY) else {**b, atom: subject}
         return b if found is subject else None
     if isinstance(atom, Index):
         found = b.get(atom)
@@ -269,6 +270,7 @@ def _match_run(
     if not patterns:
         yield b, at
         return
+    tick()
     first, rest = patterns[0], patterns[1:]
     available = len(subjects) - at - len(rest)
     if available < 1:
@@ -343,6 +345,7 @@ def _match_some(
     if not patterns:
         yield b, subjects
         return
+    tick()
     # the operands that are no variables first, then bound variables, then the others
     order = sorted(patterns, key=lambda p: 2 if _is_body(p) else is_variable(p) and p.attr not in b)
     first = order[0]

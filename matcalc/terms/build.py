@@ -7,7 +7,8 @@ Every other identity is a named rule.  What is kept here by construction:
 * matrix products are flat up to :data:`WIDTH` factors, without identities, scalars in front, and
   split where the inner dimension is 1 (``x*(y'*z)`` is the scalar ``y'*z`` times ``x``);
 * Hadamard products are flat and sorted; Kronecker products flat;
-* ``(A')'`` is ``A``, and a transposed scalar is itself.
+* ``(A')'`` is ``A``, and a transposed scalar is itself;
+* an entry of a matrix that is written out is that entry.
 """
 
 from __future__ import annotations
@@ -822,6 +823,12 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
         a, b = b, a
     if term.op is ops.TRANSPOSE:
         return entry(term.args[0], b, a)
+    for at, length in ((a, term.rows), (b, term.cols)):
+        if (at.constant is not None and at.constant < 1) or ((at - length).constant or 0) > 0:
+            raise ShapeError(f"there is no entry {at} among 1 to {length}")
+    if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
+        grid: Grid = term.attr
+        return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
     return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
 
 
@@ -926,13 +933,13 @@ def inner(a: Term, b: Term) -> Term:
 
 
 def binder(op: Op, attr: Range, body: Term) -> Term:
-    """A sum or an ordered product over ``attr.index``, which takes its canonical level."""
+    """A sum, an ordered product or a family over ``attr.index``, which takes its canonical level."""
     from .walk import substitute_indices
 
     index, step = attr.index, attr.step
     if op is ops.PROD and body.is_scalar and step == -1:
         index, step, body = _reversed(index, body)
-    count = ((index.hi - index.lo) * step).constant
+    count = ((index.hi - index.lo) * step).constant if op is not ops.FAMILY else None
     if count == -1:
         return zeros(body.rows, body.cols) if op is ops.SUM else _empty_product(index, body)
     if count == 0:
@@ -1012,6 +1019,11 @@ def sum_over(index: Index, body: Term) -> Term:
         up = Index(index.level, index.hi, index.lo)
         return binder(ops.SUM, Range(up), substitute_indices(body, {index: dim(up)}))
     return binder(ops.SUM, Range(index), body)
+
+
+def family(index: Index, body: Term) -> Term:
+    """``body`` for each value of ``index``; it has the shape of a member."""
+    return binder(ops.FAMILY, Range(index), body)
 
 
 def prod_over(index: Index, body: Term, step: int = 1) -> Term:
@@ -1094,6 +1106,7 @@ _REBUILD: dict[Op, Callable[[tuple[Term, ...], Any], Term]] = {
     ops.JOINT: lambda a, _: joint(*a),
     ops.PART: lambda a, attr: part(a[0], attr[0], attr[1:]),
     ops.SUM: lambda a, attr: binder(ops.SUM, attr, a[0]),
+    ops.FAMILY: lambda a, attr: binder(ops.FAMILY, attr, a[0]),
     ops.PROD: lambda a, attr: binder(ops.PROD, attr, a[0]),
     ops.STATE: lambda a, attr: state(attr, a[0], a[1]),
     ops.DIFF: lambda a, _: diff(a[0]),

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import ClassVar, Union
 
-from ..errors import ShapeError
+from ..errors import LimitExceeded, ShapeError
 
 NO_INDICES: frozenset[Index] = frozenset()
 
@@ -231,6 +231,10 @@ def _restore(terms: tuple[tuple[Monomial, Fraction], ...]) -> Dim:
     return Dim(dict(terms))
 
 
+MAX_PRODUCTS, MAX_BITS = 20_000, 4_000
+"""Bounds on the products of terms in a multiplication of sizes, and on the bits of a coefficient."""
+
+
 @lru_cache(maxsize=200_000)
 def _add(a: Dim, b: Dim) -> Dim:
     terms = dict(a.terms)
@@ -241,6 +245,8 @@ def _add(a: Dim, b: Dim) -> Dim:
 
 @lru_cache(maxsize=200_000)
 def _mul(a: Dim, b: Dim) -> Dim:
+    if len(a.terms) * len(b.terms) > MAX_PRODUCTS:
+        raise LimitExceeded("a size is a polynomial with too many terms")
     terms: dict[Monomial, Fraction] = {}
     for m1, c1 in a.terms:
         for m2, c2 in b.terms:
@@ -249,6 +255,8 @@ def _mul(a: Dim, b: Dim) -> Dim:
                 powers[atom] = powers.get(atom, 0) + power
             monomial = tuple(sorted(powers.items(), key=lambda ap: ap[0].key))
             terms[monomial] = terms.get(monomial, Fraction(0)) + c1 * c2
+    if any(c.numerator.bit_length() + c.denominator.bit_length() > MAX_BITS for c in terms.values()):
+        raise LimitExceeded("a number in a size has too many digits")
     return Dim(terms)
 
 

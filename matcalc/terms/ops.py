@@ -109,6 +109,7 @@ EIGVECS = _op("eigvecs", 1, 5)  # attr: Dim, how many
 # binders
 SUM = _op("sum", 1, 8, linear=(0,), binder=True)  # attr: Range
 PROD = _op("prod", 1, 8, binder=True)  # attr: Range; ordered
+FAMILY = _op("family", 1, 8, binder=True)  # attr: Range; a value for each index: never inside another term
 
 JOINT = _op("joint", ANY, 8, linear=(ANY,))  # coupled states as one: the vec's on top of one another
 PART = _op("part", 1, 5, linear=(0,))  # attr: (which, rows, cols, rows, cols, ...): one of the coupled states

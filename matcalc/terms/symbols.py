@@ -32,6 +32,9 @@ class Symbol:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Symbol], tuple[str, Dim, Dim, frozenset[str], str]]:
+        return Symbol, (self.name, self.rows, self.cols, self.facts, self.role)
+
     @property
     def stable(self) -> str:
         """A text that tells this symbol from every other, the same in every process."""

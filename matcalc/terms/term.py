@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ..bounds import count
 from .dims import NO_INDICES, ONE, Atom, Dim, Index
 from .ops import BASIS, COMMUTATION, DIFF, EYE, IND, INT, MEMBER, NUM, ONES, STATE, SYM, ZEROS, Op
 from .symbols import Family, Grid, Loop, Member, Range, Symbol, Unknown
@@ -148,6 +149,7 @@ def make(op: Op, args: tuple[Term, ...], attr: Any, rows: Dim, cols: Dim) -> Ter
     found = _TERMS.get(key)
     if found is not None:
         return found
+    count(max((arg.depth for arg in args), default=0))
     term = object.__new__(Term)
     term.op, term.args, term.attr = op, args, attr
     term.rows, term.cols = rows, cols
