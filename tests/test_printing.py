@@ -220,7 +220,7 @@ PRINTED: list[tuple[Term, str, str, str]] = [
         r"\frac{1}{2} n^{2} + \frac{1}{2} n",
     ),
     (b.eye(dim("m") * dim("n") + 1), "eye(m*n+1)", "eye(m*n+1)", "I_{m n+1}"),
-    (b.zeros("m", 1), "zeros(m,1)", "zeros(m,1)", r"\mathbf{0}_{m}"),
+    (b.zeros("m", 1), "zeros(m)", "zeros(m)", r"\mathbf{0}_{m}"),
     (
         b.sum_over(I1, b.mul(b.transpose(data(I1)), X, data(I1))),
         "sum(i=1..N, x[i]'*X*x[i])",

@@ -29,7 +29,7 @@ from .recurrence import Key, Use, key_of, through_states
 from .reverse import walk
 from .structure import structure
 from .system import Condition, System
-from .variable import Variable, variable
+from .variable import Variable, is_state, variable
 
 MAX_NODES = 4000
 """Derivations of larger graphs are refused: nobody reads them."""
@@ -87,7 +87,7 @@ def derivation(
     if where.shown is where.target or where.twin is not None or where.shown.op is ops.SYM:
         line.term = where.enter(term)  # the same name, the structure put aside
     else:
-        line.to(f"write {where.target} for {where.shown}", where.enter(term))
+        line.to(_naming(where), where.enter(term))
     line.simplify()
     kind = structure(system, wrt) if structured else None
     as_row = term.is_scalar and form == "jacobian"
@@ -125,13 +125,17 @@ def derivation(
     return joined(line.steps)
 
 
+def _naming(where: Variable) -> str:
+    return f"write {where.target} for {'the state' if is_state(where.shown) else where.shown}"
+
+
 def _second(system: System, term: Term, wrt: Term, route: str, structured: bool) -> list[Step]:
     """The gradient and its Jacobian, the structure of the variable put aside until both are found."""
     where = variable(system, term, wrt)
     inner, function = inside(system, where), where.enter(term)
     line = _Line(inner, term)
     if where.shown.op not in (ops.SYM, ops.MEMBER):
-        line.to(f"write {where.target} for {where.shown}", function)
+        line.to(_naming(where), function)
     first = gradient(inner, function, where.target).term
     line.steps += derivation(inner, function, where.target, route)
     line.steps += derivation(inner, first, where.target, "vec", "jacobian")

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from ..terms import build, ops
 from ..terms.build import coefficient
+from ..terms.dims import Dim, Index, dim
 from ..terms.term import Number, Term
-from ..terms.walk import postorder
-from .system import System
+from ..terms.walk import postorder, substitute_indices
+from .system import RUNNING, System
 
 MAX_ROUNDS = 4
 """Collecting and simplifying take turns at most this often."""
@@ -42,6 +43,7 @@ def _collected(term: Term) -> Term:
         new = node if args == node.args else build.with_args(node, args)
         if new.op is ops.ADD and len(new.args) <= MAX_ADDENDS:
             new = _factored(new)
+            new = _with_one_sum(new) if new.op is ops.ADD else new
         made[node] = new
     result = made[term]
     return result if result.weight <= term.weight else term
@@ -169,6 +171,32 @@ _COMBINE: dict[str, Callable[[Term, Term], Term]] = {
     "right": lambda factor, rest: build.mul(rest, factor),
     "had": build.had,
 }
+
+
+def _with_one_sum(total: Term) -> Term:
+    """Sums over one range as one, where that is smaller: ``sum(i, a[i]) - sum(i, b[i])*C``."""
+    ranged: dict[tuple[Dim, Dim], list[Term]] = {}
+    for addend in total.args:
+        sums = [f for f in _split(addend).factors if f.op is ops.SUM] if addend.op is not ops.SUM else [addend]
+        if len(sums) == 1:
+            index = sums[0].attr.index
+            ranged.setdefault((index.lo, index.hi), []).append(addend)
+    for (low, high), addends in ranged.items():
+        if len(addends) > 1:
+            running = Index(RUNNING, low, high)
+            inside = build.sum_over(running, build.add(*(_summand(a, running) for a in addends)))
+            new = build.add(inside, *(a for a in total.args if a not in addends))
+            total = new if new.weight < total.weight else total
+            if total.op is not ops.ADD:
+                return total
+    return total
+
+
+def _summand(addend: Term, running: Index) -> Term:
+    """What an addend with one sum as a factor adds up."""
+    taken = Addend(1, (), (addend,), None) if addend.op is ops.SUM else _split(addend)
+    bodies = {f: substitute_indices(f.args[0], {f.attr.index: dim(running)}) for f in taken.factors if f.op is ops.SUM}
+    return _join(taken._replace(factors=tuple(bodies.get(f, f) for f in taken.factors)))
 
 
 def _without_common_number(total: Term) -> Term:

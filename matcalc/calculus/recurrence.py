@@ -16,12 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from ..terms import build, ops
-from ..terms.dims import NO_INDICES, UNBOUNDED, Dim, Index, dim, known_nonnegative, substitute
+from ..terms.dims import NO_INDICES, UNBOUNDED, Atom, Dim, Index, dim, known_nonnegative, substitute
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import dependents, moved_symbol, open_state, postorder, replace, substitute_indices
 from .chain import common
 from .places import sum_out, value_at
+from .present import present
 from .system import RUNNING, Condition, System
 
 Walk = Callable[[System, Term, Term, Collection[Term], str], tuple[dict[Term, Term], tuple[Condition, ...]]]
@@ -53,12 +54,14 @@ class _Arrival(NamedTuple):
     """What arrives at the states up to ``last``, gathered.
 
     ``at(k, least)`` is what arrives at the k-th alone, where k comes after ``least`` or is it; over
-    ``open`` indices the results are still to be summed.
+    ``open`` indices the results are still to be summed.  Where ``last`` may come before the start, nothing
+    arrives at the start then, as ``guard`` says.
     """
 
     last: Dim
     at: Callable[[Dim, Dim], Term | None]
     open: frozenset[Index] = NO_INDICES
+    guard: Term = build.ONE_NUM
 
 
 def through_states(
@@ -94,7 +97,7 @@ def _gathered(node: Term, uses: Sequence[Use], fixed: frozenset[Index]) -> Itera
     loop: Loop = node.attr
     left = list(uses)
     while left:
-        lasts = dict.fromkeys(last for use in left for last in _lasts(use, loop, fixed))
+        lasts = dict.fromkeys(last for use in left for last in _lasts(use, node, fixed))
         choices = [(last, [use for use in left if _reaches(use, last, loop, fixed)]) for last in lasts]
         last, together = max(choices, key=lambda choice: len(choice[1]), default=(loop.at, []))
         if not together:
@@ -108,8 +111,9 @@ def _running(use: Use, fixed: frozenset[Index]) -> frozenset[Index]:
     return (use.at.indices | use.value.indices) - fixed
 
 
-def _lasts(use: Use, loop: Loop, fixed: frozenset[Index]) -> Iterable[Dim]:
+def _lasts(use: Use, node: Term, fixed: frozenset[Index]) -> Iterable[Dim]:
     """The index of the last state that is used, or of the one after it where there may be none."""
+    loop: Loop = node.attr
     running = _running(use, fixed)
     last = use.at
     for index in sorted(running, key=lambda i: i.key, reverse=True):
@@ -122,7 +126,29 @@ def _lasts(use: Use, loop: Loop, fixed: frozenset[Index]) -> Iterable[Dim]:
     if not running or known_nonnegative((last - loop.first) * loop.step):
         yield last
     elif known_nonnegative((last - loop.first) * loop.step + 1):
-        yield last + loop.step
+        yield last + loop.step if _can_go_on(node, last) else last
+
+
+def _can_go_on(node: Term, last: Dim) -> bool:
+    """True when the step from ``last``, if it is not before the start, names nothing outside its range."""
+    loop, body = open_state(node)
+    ends = (loop.first, last) if loop.step > 0 else (last, loop.first)
+    at: dict[Atom, Dim] = {loop.index: dim(Index(RUNNING, *ends))}
+    todo, seen = [body], {body}
+    while todo:
+        term = todo.pop()
+        room: tuple[Dim, ...] = ()
+        if term.op is ops.STATE:
+            room = ((term.attr.at - term.attr.first) * term.attr.step,)
+        elif term.op is ops.MEMBER:
+            index = term.attr.family.index
+            room = (term.attr.at - index.lo, index.hi - term.attr.at)
+        if not all(known_nonnegative(substitute(d, at)) for d in room):
+            return False
+        fresh = [arg for arg in term.args if arg not in seen and term.op is not ops.STATE]
+        todo += fresh
+        seen.update(fresh)
+    return True
 
 
 def _reaches(use: Use, last: Dim, loop: Loop, fixed: frozenset[Index]) -> bool:
@@ -143,7 +169,9 @@ def _together(loop: Loop, last: Dim, uses: Sequence[Use], fixed: frozenset[Index
         values = [value for value in found if value is not None]
         return build.add(*values) if values else None
 
-    return _Arrival(last, at)
+    there = known_nonnegative((last - loop.first) * loop.step) or not all(_running(use, fixed) for use in uses)
+    ends = (loop.first, last)[:: loop.step]
+    return _Arrival(last, at, guard=build.ONE_NUM if there else build.indicator("<=", *ends))
 
 
 class _Passed(NamedTuple):
@@ -169,7 +197,7 @@ def _through(system: System, node: Term, arrival: _Arrival, goal: Collection[Ter
         found, conditions = walk(system, body, reverse.seed, inside, table)
         plain = any(t in goal or t.op is ops.STATE for t in postorder(node.args[0]))  # what arrives at the start counts
         found = dict(zip(found, reverse.along(list(found.values()), plain), strict=True))
-        to_start = reverse.at(loop.first)
+        to_start = build.smul(arrival.guard, reverse.at(loop.first))
     else:
         begin = arrival.at(loop.at, loop.first)
         assert begin is not None
@@ -184,7 +212,7 @@ def _through(system: System, node: Term, arrival: _Arrival, goal: Collection[Ter
         value = substitute_indices(value, {index: dim(running)})
         member = substitute_indices(target, {index: dim(running)})
         if running not in member.indices:
-            value = build.sum_over(running, value)
+            value = build.smul(arrival.guard, build.sum_over(running, value))
         to_targets[member] = build.add(to_targets[member], value) if member in to_targets else value
     shown = tuple((replace(t, {slot: state_at(dim(index))}), fact) for t, fact in conditions)
     return _Passed(to_start, to_targets, shown)
@@ -223,13 +251,13 @@ class _Adjoint:
         state = Symbol(self.seed.attr.name + "'", *self._shape(dim(running)), frozenset(), "state")
         before = dim(running) - loop.step
         one = replace(self.back, {self.seed: build.sym(state), self.slot: self.state_at(before)}, {loop.index: before})
-        body = self._joined(one, before, loop.first)
+        body = present(self.system, self._joined(one, before, loop.first))
         return build.state(Loop(running, -loop.step, loop.at, k, state), self._begin(loop.first), body)
 
     def _begin(self, least: Dim) -> Term:
         """What arrives at the last state."""
         arriving = self.arrival.at(self.loop.at, least)
-        return build.zeros(*self._shape(self.loop.at)) if arriving is None else arriving
+        return build.zeros(*self._shape(self.loop.at)) if arriving is None else self.system.simplify(arriving)
 
     def _joined(self, carried_on: Term, k: Dim, least: Dim) -> Term:
         """What is carried on to the state at k, and what arrives there."""
@@ -274,6 +302,7 @@ class _Adjoint:
         back = replace(self.back, {part: state, self.slot: self.state_at(here)}, {loop.index: here})
         back = self._joined(back, here, loop.first + loop.step)
         one = replace(part, {self.seed: back, self.slot: self.state_at(before)}, {loop.index: before})
+        one = present(self.system, one)
         return build.state(Loop(running, -loop.step, last, dim(loop.index), state.attr), start, one)
 
 

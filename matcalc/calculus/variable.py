@@ -140,14 +140,17 @@ def _state(term: Term, wrt: Term) -> Variable:
     """A state of a recurrence: the later states follow from it, the earlier ones are held fixed."""
     whole = wrt.args[0] if wrt.op is ops.PART else wrt
     loop: Loop = whole.attr
-    stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, frozenset(), "hidden"))
+    name = "zeta" if wrt.is_scalar or wrt.is_vector else "Z"
+    stand_in = build.sym(Symbol(name, wrt.rows, wrt.cols, frozenset(), "hidden"))
     begin = stand_in
     if wrt.op is ops.PART:
         which, *shapes = wrt.attr
         others = (build.part(whole, i, shapes) for i in range(len(shapes) // 2))
         begin = build.joint(*(stand_in if i == which else other for i, other in enumerate(others)))
     notes: list[str] = []
-    split = _split_sums(term, whole, notes)
+    split = _split_sums(term, whole)
+    while (again := _split_sums(split, whole)) is not split:  # once more for each other distance
+        split = again
 
     def change(node: Term, _: tuple[Term, ...]) -> Term | None:
         if node is wrt:
@@ -171,7 +174,7 @@ def _same_recurrence(node: Term, other: Term) -> bool:
     return node.args == other.args and node.attr.moved(other.attr.at) == other.attr
 
 
-def _split_sums(term: Term, state: Term, notes: list[str]) -> Term:
+def _split_sums(term: Term, state: Term) -> Term:
     """Sums over the states of a recurrence in two: before the state, and from it on."""
     loop: Loop = state.attr
 
@@ -189,18 +192,19 @@ def _split_sums(term: Term, state: Term, notes: list[str]) -> Term:
             first, last = (here, here - 1) if loop.step > 0 else (here + 1, here)
             if known_nonnegative(index.lo - first) or known_nonnegative(last - index.hi):
                 continue
-            if not (known_nonnegative(first - index.lo) and known_nonnegative(index.hi - last)):
-                notes.append(f"{loop.at} is taken to be among the states of the sum")
-            parts = ((index.lo, last), (first, index.hi))
-            return build.add(*(_ranged(index, low, high, body) for low, high in parts))
+            return build.add(_ranged(index, index.lo, last, body), _ranged(index, first, index.hi, body))
         return None
 
     return rebuild(term, change)
 
 
 def _ranged(index: Index, low: Dim, high: Dim, body: Term) -> Term:
+    """The part of a sum from ``low`` to ``high``, as far as that is in its range."""
     ranged = Index(RUNNING, low, high)
-    return build.sum_over(ranged, substitute_indices(body, {index: dim(ranged)}))
+    body = substitute_indices(body, {index: dim(ranged)})
+    for least, most in ((index.lo, dim(ranged)), (dim(ranged), index.hi)):
+        body = build.smul(build.indicator("<=", least, most), body)
+    return build.sum_over(ranged, body)
 
 
 def _going_on(whole: Term, node: Term, start: Term, count: Fraction | None) -> Term:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ParseError, ShapeError
 from ..terms.dims import ONE
+from .functions import FUNCTIONS
 from .latex import LATEX, applied, innermost
-from .names import ascii_name
+from .names import GREEK_NAMES, ascii_name
 from .shapes import SCALAR, Shape
 from .syntax import Node, Task
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 def side_by_side(inference: Inference, node: Node, frame: Frame) -> Node:
     """``a^T X b`` is a product; ``f(x)`` is a call where f is a function."""
+    _refuse_words(inference, node.parts, frame)
     factors: list[Node] = []
     for part in node.parts:
         called = _called(inference, factors[-1], part, frame) if factors else None
@@ -33,6 +35,30 @@ def side_by_side(inference: Inference, node: Node, frame: Frame) -> Node:
         else:
             factors.append(part)
     return factors[0] if len(factors) == 1 else Node("product", factors, node.start, node.end, _stars(factors))
+
+
+def _refuse_words(inference: Inference, parts: list[Node], frame: Frame) -> None:
+    """Letters without a space that are a name or a function: ``mu`` for ``\\mu``, ``log(x)`` for ``\\log(x)``."""
+    at = 0
+    while at < len(parts):
+        first, letters, end = at, "", innermost(parts[at]).start
+        while at < len(parts):
+            name = innermost(parts[at])
+            if name.kind != "name" or name.end - name.start != 1 or name.start != end:
+                break
+            letters += str(name.parts[0])
+            end, at = name.end, at + 1
+            if parts[at - 1] is not name:  # a script ends the word
+                break
+        follows = at < len(parts) and innermost(parts[at]).kind == "group"
+        known = [inference.is_known(word, frame) for word in (letters, *letters)]
+        word = known[0] or (follows and letters in FUNCTIONS) or letters in GREEK_NAMES
+        if len(letters) > 1 and word and not all(known[1:]):
+            spelled = "\\" + letters if letters in GREEK_NAMES else f"\\mathrm{{{letters}}}"
+            raise ParseError(f"{letters} is read letter by letter", hint=f"write {spelled}").locate(
+                frame.text, parts[first].start, end
+            )
+        at = max(at, first + 1)
 
 
 def _stars(factors: list[Node]) -> list[str]:
@@ -65,12 +91,14 @@ def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> No
         if order is not None:
             primes, order = _order(order, frame), None
     elif not inference.is_known(spelled, frame) and (spelled in _FUNCTION_NAMES or spelled == "psi"):
+        inference.tell(f"{spelled}(...) is a function: {spelled} is not declared")
         written = _FUNCTION_NAMES.get(spelled) or ("digamma", "trigamma", "polygamma")[min(primes, 2)]
         if spelled == "psi" and (order is not None or primes > 1):
             written, order = "polygamma", order or Node("number", [str(primes)], before.start, before.end)
         primes = 0
     else:
-        if name is before and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
+        plain = name is before or len(spelled) > 1
+        if plain and _looks_called(spelled, innermost(after)) and not inference.is_known(spelled, frame):
             hint = f"declare {spelled}: function, or write the product {spelled} \\cdot (...)"
             raise ParseError(f"{spelled} may be a function or a factor", hint=hint).locate(
                 frame.text, before.start, after.end
@@ -112,7 +140,8 @@ CALLED = {"f", "g", "h", "F", "G", "phi", "sigma"}
 
 
 def _looks_called(name: str, group: Node) -> bool:
-    return name in CALLED or group.parts[0].kind in ("name", "tuple")
+    word = len(name) > 1 and name not in GREEK_NAMES and "_" not in name and not name[-1].isdigit()
+    return word or name in CALLED or group.parts[0].kind in ("name", "tuple")
 
 
 def _is_function(inference: Inference, name: str, frame: Frame) -> bool:

@@ -226,9 +226,10 @@ class Builder:
             return Node("superscript", [base, "⁻ᵀ"], start, end)
         if script.kind == "dotted":
             return Node("power", [base, Token("DOTPOW", ".^"), script.parts[-1]], start, end)
-        if script.kind in ("star", "plus"):
-            if script.kind == "plus":
-                return _call("pinv", [base], start, end)
+        if script.kind in ("plus", "plus_top"):
+            made = _call("pinv", [base], start, end)
+            return made if script.kind == "plus" else Node("transpose", [made], start, end)
+        if script.kind == "star":
             raise ParseError("a superscript * has no meaning: every value is real", start=script.start, end=end)
         if _half(script):
             return Node("root", [base, script], start, end, [_half(script)])
@@ -248,7 +249,7 @@ class Builder:
             return _norm(base, script, end)
         if base.kind in ("identity", "filled"):
             return Node(base.kind, [*base.parts[:1], *slots], base.start, end)
-        if script.kind in ("star", "plus"):
+        if script.kind == "star":
             raise ParseError("this subscript has no meaning", start=script.start, end=script.end)
         return Node("index", [base, Node("slots", slots, script.start, script.end)], base.start, end, LATEX)
 

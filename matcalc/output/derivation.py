@@ -35,6 +35,8 @@ _WORDS = {
     "distinct": "of distinct eigenvalues",
 }
 _PLAIN = (ops.NUM, ops.CONST)
+_UNSEEN = frozenset({"d-part"})
+"""Rules whose two sides are written alike: the differential of one of coupled states."""
 
 
 # ---------------------------------------------------------------- conditions
@@ -53,20 +55,22 @@ def _in_words(term: Term, fact: str) -> str:
 
 def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """``n ≠ 0``, ``Σ is positive definite``; unless ``told``, without the recurrences in it."""
-    signed = term.is_scalar and fact in _SIGNS
-    shown = to_unicode(_without_sign(term, fact) if signed else term, names)
-    if not told:
-        shown = _split(shown, TEXT_WHERE[0])[0]
-    return f"{shown} {_SIGNS[fact][0]}" if signed else f"{shown} is {_in_words(term, fact)}"
+    if term.is_scalar and fact in _SIGNS:
+        return _about(to_unicode(_without_sign(term, fact), names), f" {_SIGNS[fact][0]}", TEXT_WHERE, told)
+    return _about(to_unicode(term, names), f" is {_in_words(term, fact)}", TEXT_WHERE, told)
 
 
 def latex_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """The same as LaTeX."""
-    signed = term.is_scalar and fact in _SIGNS
-    shown = to_latex(_without_sign(term, fact) if signed else term, names)
-    if not told:
-        shown = _split(shown, LATEX_WHERE[0])[0]
-    return f"{shown} {_SIGNS[fact][1]}" if signed else rf"{shown}\text{{ is {_in_words(term, fact)}}}"
+    if term.is_scalar and fact in _SIGNS:
+        return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE, told)
+    return _about(to_latex(term, names), rf"\text{{ is {_in_words(term, fact)}}}", LATEX_WHERE, told)
+
+
+def _about(formula: str, said: str, marks: tuple[str, str], told: bool) -> str:
+    """What is said about a formula, the definitions in it behind."""
+    body, _, definitions = _split(formula, marks[0])
+    return f"{body}{said} ({definitions})" if definitions and told else f"{body}{said}"
 
 
 def _open(conditions: Iterable[tuple[Term, str]]) -> list[tuple[Term, str]]:
@@ -104,10 +108,12 @@ def text_steps(steps: Sequence[Step], names: IndexNames | None = None) -> list[s
     for step in steps:
         if step.before is not last:
             rows.append((f"  {text[step.before]}", ""))
+        last = step.after
+        if step.rule in _UNSEEN:
+            continue
         sign = "⇒" if _leads_on(step) else "="
         where = [text_condition(term, fact, names, told=False) for term, fact in _open(step.conditions)]
         rows.append((f"{sign} {text[step.after]}", _beside(step.rule, where)))
-        last = step.after
     rows += [(f"  where {to_unicode(name, names)} = {to_unicode(part, names)}", "") for name, part in parts]
     rows += [(f"  where {definition}", "") for definition in told]
     return _columns(rows)
@@ -247,13 +253,15 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
     for step in steps:
         if step.before is not last:
             rows.append(f"& {text[step.before]}")
+        last = step.after
+        if step.rule in _UNSEEN:
+            continue
         sign = r"\Rightarrow\;" if _leads_on(step) else "="
         left = ""
         if step.kind == IDENTIFY and wrt is not None and step.before.has_diff:
             left = rf"\frac{{\partial\,(\cdot)}}{{\partial {to_latex(wrt, names)}}} = "
         note = _note(step.rule, [latex_condition(t, fact, names, told=False) for t, fact in _open(step.conditions)])
         rows.append(f"&{sign} {left}{text[step.after]}{note}")
-        last = step.after
     rows += [rf"& \text{{where }} {to_latex(name, names)} = {to_latex(part, names)}" for name, part in parts]
     rows += [rf"& \text{{where }} {definition}" for definition in told]
     return _aligned(rows)

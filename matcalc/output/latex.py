@@ -101,7 +101,8 @@ def _joint(term: Term, page: Page) -> Piece:
 
 
 def _part(term: Term, page: Page) -> Piece:
-    return Piece((page.part(term),))
+    piece = Piece((page.part(term),))
+    return Piece((r"\mathrm{d}", _bracketed(piece)), POSTFIX) if term.args[0].op is ops.DIFF else piece
 
 
 def _state_text(name: str, at: str) -> str:
@@ -165,7 +166,8 @@ def _indicator(term: Term, page: Page) -> Piece:
 
 def _applied(name: str, term: Term, page: Page) -> Piece:
     inside = joined((page.piece(arg) for arg in term.args), ", ")
-    return Piece((name, BRACKETS[0], inside, BRACKETS[1]))
+    level = POSTFIX if name.count("\\") > 1 else ATOM  # the square of \log\det is not the log of a square
+    return Piece((name, BRACKETS[0], inside, BRACKETS[1]), level)
 
 
 def _calls(name: str) -> Rule:

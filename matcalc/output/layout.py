@@ -565,12 +565,17 @@ class Page:
         return self.spell(name), self._told_with(term.args[0], self.chains.told.get(term, []), inner)
 
     def state(self, term: Term) -> str:
-        """A state of a recurrence, ``y[L]``."""
-        return self._state_text(self.chains.of[term], term.attr.at)
+        """A state of a recurrence, ``y[L]``; all of coupled states, ``(v[L], x[L])``."""
+        one = self.chains.of[term]
+        if one.count == 1:
+            return self._state_text(one, term.attr.at)
+        return f"({', '.join(self._state_text((one, i), term.attr.at) for i in range(one.count))})"
 
     def part(self, term: Term) -> str:
-        """One of coupled states, ``x[L]``."""
+        """One of coupled states, ``x[L]``; of their differential, the state that varies."""
         whole, which = term.args[0], term.attr[0]
+        if whole.op is ops.DIFF:
+            whole = whole.args[0]
         if whole.op is ops.STATE:
             return self._state_text((self.chains.of[whole], which), whole.attr.at)
         name = self._name((whole.attr, which)) if whole.op is ops.SYM else None

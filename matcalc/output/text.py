@@ -93,7 +93,8 @@ def _joint(term: Term, page: Page) -> Piece:
 
 
 def _part(term: Term, page: Page) -> Piece:
-    return Piece((page.part(term),))
+    text = page.part(term)
+    return Piece(("d(", text, ")") if term.args[0].op is ops.DIFF else (text,))
 
 
 def _constant(term: Term, page: Page) -> Piece:
@@ -112,9 +113,9 @@ def _sized(term: Term, page: Page) -> Piece:
     return Piece((term.op.name, "(", ",".join(page.size(size) for size in term.attr), ")"))
 
 
-def _ones(term: Term, page: Page) -> Piece:
+def _filled(term: Term, page: Page) -> Piece:
     sizes = [term.rows] if term.is_vector else [term.rows, term.cols]
-    return Piece(("ones(", ",".join(page.size(size) for size in sizes), ")"))
+    return Piece((term.op.name, "(", ",".join(page.size(size) for size in sizes), ")"))
 
 
 def _indicator(term: Term, page: Page) -> Piece:
@@ -188,7 +189,7 @@ def _differential(term: Term, page: Page) -> Piece:
 def _binder(term: Term, page: Page) -> Piece:
     index, step = term.attr
     name, body = page.body(term)
-    by = f" by {step}" if term.op is ops.PROD and needs_by(index, step) else ""
+    by = f" by {step}" if needs_by(index, step) else ""
     return Piece((f"{term.op.name}({name}={page.size(index.lo)}..{page.size(index.hi)}{by}, ", signed(body), ")"))
 
 
@@ -364,8 +365,8 @@ _ASCII: dict[Op, Rule] = {
     ops.SYM: _symbol,
     ops.MEMBER: _member,
     ops.EYE: _sized,
-    ops.ZEROS: _sized,
-    ops.ONES: _ones,
+    ops.ZEROS: _filled,
+    ops.ONES: _filled,
     ops.BASIS: _sized,
     ops.COMMUTATION: _sized,
     ops.DUPLICATION: _sized,

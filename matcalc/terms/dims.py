@@ -80,6 +80,11 @@ class Index(Atom):
             cls._table[(level, lo, hi, step)] = found
         return found
 
+    @property
+    def rises(self) -> bool:
+        """True when ``lo`` is the smaller end; of an index without an end ``lo`` is the least that it can be."""
+        return self.step > 0 or self.hi is UNBOUNDED
+
     def __str__(self) -> str:
         return f"%{self.level}"
 
@@ -331,7 +336,7 @@ def known_nonnegative(d: Dim, positive: Iterable[Atom] = ()) -> bool:
             break
         atom = max(bound, key=lambda a: a.level)
         coefficient = next(c for m, c in d.terms if m == ((atom, 1),))
-        d = substitute(d, {atom: atom.lo if (coefficient > 0) == (atom.step > 0) else atom.hi})
+        d = substitute(d, {atom: atom.lo if (coefficient > 0) == atom.rises else atom.hi})
     shifted = substitute(d, {a: dim(a) + 1 for a in d.atoms() if a in least_one or isinstance(a, SizeAt)})
     return all(c >= 0 for _, c in shifted.terms) and not any(isinstance(a, Index) for a in shifted.atoms())
 

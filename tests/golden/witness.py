@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 import matcalc as mc
+from matcalc.calculus.variable import is_state
 from matcalc.numeric.check import check_derivative, difference, directions, replay
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
@@ -35,14 +36,18 @@ def derivation_errors(steps: Sequence[Step], wrt: Term | None, require: Requirem
     """The steps whose two sides differ by value, and the lines that follow from no earlier one."""
     wrong = []
     varying, sizes = _moving(steps, wrt)
-    if wrt is not None and wrt.args:  # a sub-expression, under a name of its own while differentiating
+    written = steps
+    if wrt is not None and is_state(wrt):  # it varies alone, under a name of its own
+        alone = dict.fromkeys(varying, wrt)
+        steps = [s if s.before.has_diff or s.after.has_diff else _replaced(s, alone) for s in steps]
+    elif wrt is not None and wrt.args:  # a sub-expression, under a name of its own while differentiating
         steps = [_replaced(step, dict.fromkeys(varying, wrt)) for step in steps]
         varying = [t for t in postorder(wrt) if t.op is ops.SYM]
     lines: set[Term] = set()
-    for i, step in enumerate(steps):
-        if lines and not _follows(step, lines):
-            wrong.append(f"{step.before} does not follow from an earlier line")
-        lines |= {step.before, step.after}
+    for i, (step, line) in enumerate(zip(steps, written, strict=True)):
+        if lines and not _follows(line, lines):
+            wrong.append(f"{line.before} does not follow from an earlier line")
+        lines |= {line.before, line.after}
         needed = [*require, *checkable(step.conditions)]
         if step.kind == DERIVATIVE:
             (variable,) = varying
