@@ -1,20 +1,14 @@
 """The gradient of a deep network by all weights: generated code, a loop by hand, and JAX, in one process of one thread.
 
-Prints one JSON object: seconds for a gradient (smallest of many interleaved runs) by each of them, and for deriving it.
+Prints one JSON object: seconds for a gradient by each of them (the smallest of many runs that take turns, in processor
+time, which other processes do not lengthen), and for deriving it.  ``run.py`` starts it with one thread.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(THREADS, "1"), JAX_PLATFORMS="cpu", JAX_ENABLE_X64="1")
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 import jax
 import jax.numpy as jnp
@@ -82,14 +76,14 @@ def main() -> None:
     taken = dict.fromkeys(calls, float("inf"))
     for _ in range(RUNS):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             call()
-            taken[name] = min(taken[name], time.perf_counter() - start)
+            taken[name] = min(taken[name], time.process_time() - start)
     deriving = []
     for number in range(1, 8):
-        start = time.perf_counter()
+        start = time.process_time()
         derived(number)
-        deriving.append(time.perf_counter() - start)
+        deriving.append(time.process_time() - start)
     print(json.dumps({**taken, "deriving": min(deriving)}))
 
 

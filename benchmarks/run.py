@@ -1,4 +1,4 @@
-"""Figures of matcalc, and of SymPy on the same questions, side by side in one run.
+"""Figures of matcalc, and of SymPy, NumPy by hand and JAX on the same questions, side by side in one run.
 
     python benchmarks/run.py             a table
     python benchmarks/run.py --write     the same table into docs/benchmarks.md
@@ -11,6 +11,7 @@ its own, which is ended at the limit.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pty
 import re
@@ -33,11 +34,11 @@ REPORT = ROOT / "docs" / "benchmarks.md"
 
 
 class Figure(NamedTuple):
-    """One row: what was measured, what came out, SymPy's figure, and what is aimed at."""
+    """One row: what was measured, what came out, what others take, and what is aimed at."""
 
     what: str
     ours: str
-    sympy: str = ""
+    others: str = ""
     goal: str = ""
 
 
@@ -168,6 +169,29 @@ def derivatives(limit: float) -> Iterator[Figure]:
     yield Figure("gradient of tr(A₁X A₂X … A₃₂X), printed", taken, sympy(TRACE, limit), "100 ms")
 
 
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+
+
+def network() -> Iterator[Figure]:
+    """A deep network, its depth a symbol where it is derived."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "network.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **ONE_THREAD})
+    taken = json.loads(done.stdout)
+    yield Figure(
+        "gradient of a network of L layers in all weights, L symbolic, warm", shown(taken["deriving"]), goal="50 ms"
+    )
+    jitted = min(taken["jax scan"], taken["jax unrolled"])
+    for name, theirs in (("a NumPy loop by hand", taken["by hand"]), ("jax.jit", jitted)):
+        what = "its generated code, 50 layers, width 64, batch 256, one thread"
+        ratio = taken["generated"] / theirs
+        yield Figure(what, shown(taken["generated"]), f"{name}: {shown(theirs)}, {ratio:.2f}×", "1.2×")
+
+
 def sympy(code: str, limit: float) -> str:
     """How long SymPy takes, its import left out; what it raises; or that it was ended."""
     script = f"import time\nimport sympy\nstart = time.perf_counter()\n{code}\nprint(time.perf_counter() - start)"
@@ -175,10 +199,10 @@ def sympy(code: str, limit: float) -> str:
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
-        return f"ended after {limit:g} s"
+        return f"SymPy: ended after {limit:g} s"
     if done.returncode:
-        return f"raises {done.stderr.strip().splitlines()[-1].split(':')[0]}"
-    return shown(float(done.stdout))
+        return f"SymPy raises {done.stderr.strip().splitlines()[-1].split(':')[0]}"
+    return f"SymPy: {shown(float(done.stdout))}"
 
 
 # ---------------------------------------------------------------- size
@@ -228,7 +252,7 @@ def sizes() -> Iterator[Figure]:
 
 
 def table(figures: list[Figure]) -> str:
-    rows = [("what", "matcalc", "SymPy", "goal"), *figures]
+    rows = [("what", "matcalc", "others", "goal"), *figures]
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     lines = [f"| {' | '.join(cells)} |" for cells in padded]
@@ -242,8 +266,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60, help="seconds for one question to SymPy")
     options = parser.parse_args()
     figures: list[Figure] = []
-    for figure in (*start(), *derivatives(options.limit), *sizes()):
-        print(f"{figure.what}: {figure.ours}" + (f"; SymPy: {figure.sympy}" if figure.sympy else ""), flush=True)
+    for figure in (*start(), *derivatives(options.limit), *network(), *sizes()):
+        print(f"{figure.what}: {figure.ours}" + (f"; {figure.others}" if figure.others else ""), flush=True)
         figures.append(figure)
     text = table(figures)
     print(f"\n{text}")
