@@ -157,6 +157,14 @@ def test_entries() -> None:
         read("A[i]")
 
 
+def test_identity_of_the_size_that_fits() -> None:
+    assert read("C + s*eye") is read("C + s*eye(n)")
+    assert read("tr(inv(A'*A + s*eye))") is read("tr(inv(A'*A + s*eye(n)))")
+    assert read("eye*s", "eye, s: scalar") is read("s*eye", "eye, s: scalar")
+    with pytest.raises(MatcalcError, match="cannot be seen"):
+        read("tr(eye)")
+
+
 def test_submatrices() -> None:
     assert read("A[1..2,i..j]") is build.submatrix(read("A"), 1, 2, "i", "j")
     assert read("A[i,1..2]") is build.submatrix(read("A"), "i", "i", 1, 2)

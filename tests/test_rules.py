@@ -111,6 +111,7 @@ HAVING = {
     "simple": [[2, 1, 1], [1, 2, 1], [1, 1, 2]],
     "distinct": [[1, 0], [0, 2]],
     "fixedrank": [[1, 2, 3]],
+    "maxrank": [[1, 2, 3]],
 }
 LACKING = {
     "square": [[1, 2]],
@@ -160,8 +161,8 @@ REFUSED = {
     "unknown fact": (
         "[one] A^-1 -> A' if A is orthogonl",
         "line 5, column 21: no fact is called 'orthogonl'; there are: diagonal, distinct, fixedrank, fullrank, "
-        "fullrow, integer, invertible, lower, nonneg, nonzero, orthogonal, posdef, posdet, positive, principal, psd, "
-        "simple, skew, square, stiefel, symmetric, upper\n"
+        "fullrow, integer, invertible, lower, maxrank, nonneg, nonzero, orthogonal, posdef, posdet, positive, "
+        "principal, psd, simple, skew, square, stiefel, symmetric, upper\n"
         "  [one] A^-1 -> A' if A is orthogonl\n                      ^^^^^^^^^^^^^^",
     ),
     "only on the right": (

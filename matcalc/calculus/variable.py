@@ -21,7 +21,7 @@ from .system import RUNNING, System
 
 OPEN_FACTS = (
     *("invertible", "posdet", "positive", "nonneg", "nonzero", "fullrank", "fullrow", "integer"),
-    *("principal", "simple", "distinct", "fixedrank"),
+    *("principal", "simple", "distinct", "fixedrank", "maxrank"),
 )
 """Facts that small independent changes of the entries do not destroy; they stay known."""
 

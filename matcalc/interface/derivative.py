@@ -288,4 +288,7 @@ class Derivative:
         return check_derivative(function, wrt, answer, self.form, trials, seed, require, along, point)
 
 
-CHECKABLE = ("positive", "nonneg", "nonzero", "invertible", "principal", "simple", "distinct", "fixedrank")
+CHECKABLE = (
+    *("positive", "nonneg", "nonzero", "invertible"),
+    *("principal", "simple", "distinct", "fixedrank", "maxrank"),
+)

@@ -63,6 +63,8 @@ class Construction:
 
     def _name(self, node: Node, frame: Frame) -> Task[Term]:
         name = ascii_name(str(node.parts[0]))
+        if frame.how.get(node) == "eye":
+            return build.eye(self._seen(node, frame, "eye(n)"))
         meaning = self.inference.meaning(name, frame, node)
         if meaning.kind == "family":
             return build.member(meaning.value, meaning.value.index)

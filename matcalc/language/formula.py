@@ -34,7 +34,11 @@ def side_by_side(inference: Inference, node: Node, frame: Frame) -> Node:
             factors[-1] = called
         else:
             factors.append(part)
-    return factors[0] if len(factors) == 1 else Node("product", factors, node.start, node.end, _stars(factors))
+    return (
+        factors[0]
+        if len(factors) == 1
+        else Node("product", factors, node.start, node.end, ["STAR"] * (len(factors) - 1))
+    )
 
 
 def _refuse_words(inference: Inference, parts: list[Node], frame: Frame) -> None:
@@ -59,10 +63,6 @@ def _refuse_words(inference: Inference, parts: list[Node], frame: Frame) -> None
                 frame.text, parts[first].start, end
             )
         at = max(at, first + 1)
-
-
-def _stars(factors: list[Node]) -> list[str]:
-    return ["STAR"] * (len(factors) - 1)
 
 
 def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> Node | None:

@@ -174,6 +174,10 @@ class Inference(Names):
 
     def _name(self, node: Node, frame: Frame) -> Task[Shape]:
         name = ascii_name(str(node.parts[0]))
+        if name == "eye" and self.found(name, frame) is None:  # of the size that fits
+            n = self.sizes.fresh()
+            frame.how[node] = "eye"
+            return n, n
         return self._value_shape(self.meaning(name, frame, node), name)
         yield
 

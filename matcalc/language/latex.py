@@ -88,7 +88,7 @@ class Builder:
         """``a + b - c`` or ``a \\cdot b``: one node, however long."""
         left, operator, right = parts
         kind = "sum" if operator.type in ("PLUS", "MINUS") else "product"
-        if operator.type == "SLASH" and _unclear_after_slash(right):
+        if operator.type == "SLASH" and right.kind == "juxtaposed":
             hint = "write a fraction, \\frac{a}{b} c, or brackets"
             raise ParseError("it is not clear where the denominator ends", start=right.start, end=right.end, hint=hint)
         if left.kind == kind:
@@ -116,7 +116,7 @@ class Builder:
         if innermost(right).kind == "number":
             raise ParseError("a number stands on the left of its product", start=right.start, end=right.end,
                              hint="write 2 x, x^2 or x_2; between numbers \\cdot")  # fmt: skip
-        if factors[-1].kind == "call" and "BARE" in factors[-1].ops and right.kind not in ("call", "ruled"):
+        if factors[-1].kind == "call" and "BARE" in factors[-1].ops and right.kind != "call":
             raise ParseError("it is not clear where the function's argument ends", start=right.start, end=right.end,
                              hint="write \\log(x) y or \\log(x y)")  # fmt: skip
         return Node("juxtaposed", [*factors, right], left.start, right.end)
@@ -383,10 +383,6 @@ def _is_log_gamma(node: Node) -> bool:
         return False
     (argument,) = node.parts[1].parts
     return bool(argument.kind == "name" and argument.parts[0] == "Gamma")
-
-
-def _unclear_after_slash(node: Node) -> bool:
-    return node.kind == "juxtaposed"
 
 
 def _norm(base: Node, script: Node, end: int) -> Node:

@@ -117,7 +117,7 @@ SQUARE_FACTS = frozenset(name for name, kind in KINDS.items() if kind.pattern ==
 
 FACTS = frozenset(f for kind in KINDS.values() for f in kind.facts) | {
     "square", "scalar", "vector", "nonzero", "integer", "posdet", "tall", "wide", "constant",
-    "principal", "simple", "distinct", "fixedrank",
+    "principal", "simple", "distinct", "fixedrank", "maxrank",
 }  # fmt: skip
 """What may follow ``is``."""
 

@@ -44,7 +44,7 @@ def sample(
     without a declared sign lie: ``any``, ``positive``, ``unit`` (between 0 and 1), or ``dominant`` (a matrix
     near a multiple of the identity).  ``require``
     holds what must be true of some terms: ``positive``, ``nonneg``, ``nonzero``, ``invertible``, ``principal``,
-    ``simple``, ``distinct`` or ``fixedrank``.
+    ``simple``, ``distinct``, ``fixedrank`` or ``maxrank``.
 
     Raises :class:`ShapeError` when no sizes fit, :class:`MatcalcError` when no draw meets the
     requirements.
@@ -537,6 +537,7 @@ _FACTS: dict[str, Callable[[Array], bool]] = {
     "simple": lambda a: bool(np.isfinite(eigvecs(a, 1)).all()),
     "distinct": lambda a: bool(np.isfinite(eigvecs(a, len(a))).all()),
     "fixedrank": has_clear_rank,
+    "maxrank": lambda a: a.size == 0 or float(np.linalg.cond(a)) < 1e3,
     "positive": lambda a: bool((a[a != 0] > 0).all()),
     "nonneg": lambda a: bool((a >= 0).all()),
     "nonzero": lambda a: bool((a != 0).all()),
@@ -566,7 +567,7 @@ _KINDS: dict[str, Callable[[Array], bool]] = {
     "nonneg": _FACTS["nonneg"],
     "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
     "invertible": _FACTS["invertible"],
-    **{fact: _FACTS[fact] for fact in ("principal", "simple", "distinct", "fixedrank")},
+    **{fact: _FACTS[fact] for fact in ("principal", "simple", "distinct", "fixedrank", "maxrank")},
 }
 
 

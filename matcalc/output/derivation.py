@@ -29,6 +29,7 @@ _WORDS = {
     "fullrank": "of full column rank",
     "fullrow": "of full row rank",
     "fixedrank": "of constant rank",
+    "maxrank": "of full rank",
     "principal": "free of eigenvalues on the closed negative real axis",
     "simple": "of simple largest eigenvalue",
     "distinct": "of distinct eigenvalues",
@@ -47,18 +48,23 @@ def _without_sign(term: Term, fact: str) -> Term:
     return rest if fact == "nonzero" and number != 0 and rest.op is not ops.NUM else term
 
 
+def _in_words(term: Term, fact: str) -> str:
+    """A fact as it is said; a variable keeps its rank nearby only where that is full."""
+    return _WORDS.get("maxrank" if fact == "fixedrank" and term.op in (ops.SYM, ops.MEMBER) else fact, fact)
+
+
 def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """``n ≠ 0``, ``Σ is positive definite``; unless ``told``, without the recurrences in it."""
     if term.is_scalar and fact in _SIGNS:
         return _about(to_unicode(_without_sign(term, fact), names), f" {_SIGNS[fact][0]}", TEXT_WHERE, told)
-    return _about(to_unicode(term, names), f" is {_WORDS.get(fact, fact)}", TEXT_WHERE, told)
+    return _about(to_unicode(term, names), f" is {_in_words(term, fact)}", TEXT_WHERE, told)
 
 
 def latex_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """The same as LaTeX."""
     if term.is_scalar and fact in _SIGNS:
         return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE, told)
-    return _about(to_latex(term, names), rf"\text{{ is {_WORDS.get(fact, fact)}}}", LATEX_WHERE, told)
+    return _about(to_latex(term, names), rf"\text{{ is {_in_words(term, fact)}}}", LATEX_WHERE, told)
 
 
 def _about(formula: str, said: str, marks: tuple[str, str], told: bool) -> str:

@@ -81,17 +81,26 @@ def _signs_of_pattern(pattern: Term) -> list[object]:
 
 
 class Rewriter:
-    """Normalises terms by rules under the facts of one set of assumptions."""
+    """Normalises terms by rules under the facts of one set of assumptions.
 
-    def __init__(self, rules: Iterable[Rule], facts: Facts, fuel: int = DEFAULT_FUEL) -> None:
+    Of terms that rules turn into one another in a circle the smallest is the normal form; ``strict`` refuses them.
+    """
+
+    def __init__(self, rules: Iterable[Rule], facts: Facts, fuel: int = DEFAULT_FUEL, strict: bool = False) -> None:
+        self.strict = strict
         self.index = RuleIndex(rules)
         self.facts = facts
         self.fuel = fuel
         self._normal: dict[Term, Term] = {}
 
-    def apply_at_root(self, term: Term) -> Applied | None:
-        """The first rule that applies at the root, used once (a row that distributes: over all operands)."""
+    def apply_at_root(self, term: Term, ordered: bool = True) -> Applied | None:
+        """The first rule that applies at the root, used once (a row that distributes: over all operands).
+
+        Without ``ordered`` the ordered rows are left out.
+        """
         for rule in self.index.candidates(term):
+            if rule.ordered and not ordered:
+                continue
             if rule in self.index.spread:
                 spread = self.index.spread[rule](term)
                 if spread is not None:
@@ -117,14 +126,18 @@ class Rewriter:
         return None
 
     def _smallest(self, rule: Rule, term: Term) -> Term | None:
-        """The smallest of the forms that an ordered row gives for a product A*B, if smaller than the term."""
+        """The smallest of the forms that an ordered row gives for a product A*B, if smaller than the term.
+
+        A form that another row turns back is left out.
+        """
         inside = term.args[0] if term.op is not ops.MUL else term
         if inside.op is not ops.MUL:
             return None
         factors = inside.args
         shape = rule.left if rule.left.op is ops.MUL else rule.left.args[0]
         first, second = (p.attr for p in shape.args)
-        best, wanted = factors, [f.key for f in factors]
+        smaller: list[tuple[list[tuple[int, str, int, bytes]], tuple[Term, ...]]] = []
+        wanted = [f.key for f in factors]
         if (shape.rows is ONE and inside.rows is not ONE) or (shape.cols is ONE and inside.cols is not ONE):
             return None
         for cut in range(1, len(factors)):
@@ -132,11 +145,13 @@ class Rewriter:
             form = self._factors(rule.right, runs)
             keys = [f.key for f in form]
             if keys < wanted:
-                best, wanted = form, keys
-        if best is factors:
-            return None
-        product = mul(*best)
-        return product if term is inside else with_args(term, (product,))
+                smaller.append((keys, form))
+        for _, form in sorted(smaller, key=lambda one: one[0]):
+            product = mul(*form)
+            back = self.apply_at_root(product, ordered=False)
+            if back is None or back.after is not inside:
+                return product if term is inside else with_args(term, (product,))
+        return None
 
     def _factors(self, pattern: Term, runs: dict[Symbol, tuple[Term, ...]]) -> tuple[Term, ...]:
         """The factors of the right side of an ordered row, transposes pushed inwards."""
@@ -171,7 +186,11 @@ class Rewriter:
                     stack.pop()
                     active.discard(term)
                 elif ahead in active:
-                    raise LimitExceeded(f"the rules {', '.join(recent[-10:])} go in a circle")
+                    circle = None if self.strict else _circle(term, forward)
+                    if circle is None:
+                        raise LimitExceeded(f"the rules {', '.join(recent[-10:])} go in a circle")
+                    least = min(circle, key=lambda t: (t.weight, t.key))
+                    normal.update(dict.fromkeys(circle, least))
                 else:
                     active.add(term)
                     stack.append(ahead)
@@ -201,6 +220,18 @@ class Rewriter:
                 )
             forward[term] = applied.after
         return normal[root]
+
+
+def _circle(term: Term, forward: dict[Term, Term]) -> list[Term] | None:
+    """The terms that rules turn into one another, from ``term`` round to itself; None when they do not come back."""
+    found = [term]
+    following = forward.get(term)
+    while following is not term:
+        if following is None or following in found:
+            return None
+        found.append(following)
+        following = forward.get(following)
+    return found
 
 
 def _spreading(rule: Rule) -> Callable[[Term], Term | None] | None:

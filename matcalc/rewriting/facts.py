@@ -166,6 +166,7 @@ _SCALAR_MEANING: dict[str, str | None] = {
     "fullrank": "nonzero",
     "fullrow": "nonzero",
     "fixedrank": "nonzero",
+    "maxrank": "nonzero",
     "principal": "positive",
     "simple": None,
     "distinct": None,

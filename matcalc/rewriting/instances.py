@@ -123,6 +123,7 @@ DRAWN = {
     "fullrow": frozenset({"wide"}),
     "nonzero": frozenset[str](),
     "fixedrank": frozenset[str](),
+    "maxrank": frozenset[str](),
 }
 """How variables are drawn for a fact that the sampler has no draw for: full rank is what a random matrix has."""
 

@@ -85,7 +85,7 @@ FACTS = frozenset(
         *("symmetric", "skew", "psd", "posdef", "invertible", "orthogonal", "stiefel"),
         *("diagonal", "lower", "upper", "fullrank", "fullrow", "posdet", "square"),
         *("positive", "nonneg", "nonzero", "integer"),
-        *("principal", "simple", "distinct", "fixedrank"),
+        *("principal", "simple", "distinct", "fixedrank", "maxrank"),
     }
 )
 """The facts that rules and declarations may name."""

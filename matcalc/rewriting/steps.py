@@ -59,6 +59,7 @@ def stepwise(rewriter: Rewriter, term: Term) -> list[Step]:
     """The way to the normal form, outermost places first; one rule used at all its places is one step."""
     steps: list[Step] = []
     settled: dict[Term, Applied | None] = {}
+    seen = {term}
     while len(steps) < MAX_STEPS:
         hits: dict[Term, Applied] = {}
         rule: str | None = None
@@ -77,7 +78,10 @@ def stepwise(rewriter: Rewriter, term: Term) -> list[Step]:
         after = replace_outermost(term, {t: a.after for t, a in hits.items()})
         conditions = dict.fromkeys(c for a in hits.values() for c in a.conditions)
         if after is not term:
+            if after in seen:  # rules that turn terms into one another
+                return steps
             steps.append(Step(rule, term, after, tuple(conditions)))
+        seen.add(after)
         term = after
     raise LimitExceeded(f"the derivation has more than {MAX_STEPS} steps")
 

@@ -291,12 +291,13 @@ def holds_numerically(fact: str, a: Array) -> bool:
         "simple": lambda: m == n and bool(np.isfinite(eigvecs(a, 1)).all()),
         "distinct": lambda: m == n and bool(np.isfinite(eigvecs(a, n)).all()),
         "fixedrank": lambda: has_clear_rank(a),
+        "maxrank": lambda: rank() == min(m, n),
     }
     return table[fact]()
 
 
 _SHAPES_OF = {"square": ((3, 3), (1, 1)), "any": ((3, 3), (2, 4), (4, 2), (3, 1), (1, 3), (1, 1))}
-_ANY_SHAPE = frozenset({"positive", "nonneg", "nonzero", "integer", "fixedrank"})
+_ANY_SHAPE = frozenset({"positive", "nonneg", "nonzero", "integer", "fixedrank", "maxrank"})
 _TALL = frozenset({"stiefel", "fullrank"})
 
 
@@ -446,7 +447,7 @@ def endless(rule: Rule, among: Sequence[Rule], seed: int = 0) -> str | None:
         left = instantiate(rule.left, {**made.bindings, "diff": _differential})
         for rules in ((rule,), among):
             try:
-                Rewriter(rules, _facts(made.assumptions), fuel=400).normalize(left)
+                Rewriter(rules, _facts(made.assumptions), fuel=400, strict=True).normalize(left)
             except LimitExceeded as error:
                 return f"[{rule.name}] on {left}: {error.message}"
     return None
