@@ -165,6 +165,10 @@ def test_identity_of_the_size_that_fits() -> None:
         read("tr(eye)")
 
 
+def test_zero_below_a_vector_of_any_length() -> None:
+    assert read("[x[1..n-1]; 0]", "x: vector(n)").shape == read("x", "x: vector(n)").shape
+
+
 def test_submatrices() -> None:
     assert read("A[1..2,i..j]") is build.submatrix(read("A"), 1, 2, "i", "j")
     assert read("A[i,1..2]") is build.submatrix(read("A"), "i", "i", 1, 2)

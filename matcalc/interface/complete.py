@@ -97,7 +97,7 @@ def functions() -> list[str]:
     """The functions of the language."""
     from ..language.functions import FUNCTIONS
 
-    return sorted({*FUNCTIONS, "sum", "prod", "ind"} - {"trans", "transpose"})
+    return sorted({*FUNCTIONS, "sum", "prod", "ind", "family"} - {"trans", "transpose"})
 
 
 def common_prefix(words: Iterable[str]) -> str:
@@ -143,6 +143,8 @@ TOPICS: dict[str, str] = {
     "triu": "triu(A)  the upper triangle, the rest zero",
     "sum": "sum(A)  the sum of all entries;  sum(i=1..N, e)  the sum over an index",
     "prod": "prod(j=1..L, e)  the ordered product M_1*...*M_L;  prod(j=L..1, e)  the other way round",
+    "family": "family(k=0..L-1, e)  the e[k] as a family: the derivative by a whole family is one",
+    "where": "e where y[0] = ...; y[k+1] = ... of y[k]  a recurrence for this expression alone;  e where v = ...",
     "norm": "norm(x)  the 2-norm of a vector, the Frobenius norm of a matrix;  also ‖x‖",
     "norm1": "norm1(x)  the sum of absolute values",
     "norm2": "norm2(x)  the same as norm(x)",

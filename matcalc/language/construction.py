@@ -291,7 +291,7 @@ class Construction:
             made: list[Term] = []
             for part in row.parts:
                 if is_zero(part):
-                    made.append(build.zeros(*self._shape(part, frame)))
+                    made.append(build.zeros(*(ONE if holes_of(side) else side for side in self._shape(part, frame))))
                 else:
                     made.append((yield self.term(part, frame)))
             rows.append(made)
