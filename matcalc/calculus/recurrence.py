@@ -257,7 +257,9 @@ class _Adjoint:
     def _begin(self, least: Dim) -> Term:
         """What arrives at the last state."""
         arriving = self.arrival.at(self.loop.at, least)
-        return build.zeros(*self._shape(self.loop.at)) if arriving is None else present(self.system, self.system.simplify(arriving))
+        if arriving is None:
+            return build.zeros(*self._shape(self.loop.at))
+        return present(self.system, self.system.simplify(arriving))
 
     def _joined(self, carried_on: Term, k: Dim, least: Dim) -> Term:
         """What is carried on to the state at k, and what arrives there."""
