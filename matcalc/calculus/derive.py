@@ -212,13 +212,20 @@ def _tangent(system: System, node: Term, start: Term | None, direction: Directio
 def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
     """A local differential with the differentials of the arguments put in."""
     replaced: dict[Term, Term] = {}
-    for node in postorder(local):
+    stack = [local]
+    while stack:
+        node = stack[-1]
+        waiting = [a for a in node.args if a.has_diff and a not in replaced]
         if node.op is ops.DIFF and node.args[0] in made:
             replaced[node] = made[node.args[0]]
-        elif not node.has_diff:
-            replaced[node] = node
+        elif waiting:
+            stack.extend(waiting)
+            continue
+        elif node.has_diff:
+            replaced[node] = build.with_args(node, tuple(replaced.get(a, a) for a in node.args))
         else:
-            replaced[node] = build.with_args(node, tuple(replaced[a] for a in node.args))
+            replaced[node] = node
+        stack.pop()
     return replaced[local]
 
 

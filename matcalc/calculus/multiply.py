@@ -39,6 +39,22 @@ def multiplied_out(
     return None if new is term else new
 
 
+def choices(term: Term) -> int | None:
+    """Of a product of sums, the number of addends when none of them merge; None for a sum, or sums inside sums."""
+    number = 1
+    todo = [(term, False)]
+    while todo:
+        node, inside = todo.pop()
+        if node.op is ops.ADD:
+            if inside or node is term:
+                return None
+            number *= len(node.args)
+            inside = True
+        if node.op in REGION:
+            todo += [(a, inside) for a in node.args]
+    return number
+
+
 class _Expansion:
     def __init__(self, most: int, simplify: Callable[[Term], Term], whole: Set[Term]) -> None:
         self.most = most

@@ -21,7 +21,7 @@ from ..terms.term import Term
 from ..terms.walk import postorder, size
 from .collect import Collector, cost, evened, negated, sign_inside
 from .contract import contracted
-from .multiply import REGION, multiplied_out
+from .multiply import REGION, choices, multiplied_out
 from .system import System
 
 MAX_ROUNDS = 4
@@ -29,6 +29,9 @@ MAX_ROUNDS = 4
 
 MAX_PRODUCED = 24
 """A part is multiplied out where that gives at most so many addends."""
+
+MANY_CHOICES = 8
+"""A product of plain sums with so many addends is not multiplied out: they hardly all merge."""
 
 MAX_CHANGES = 50
 """At most so many rows of ``rules/present.rules`` are used."""
@@ -197,10 +200,13 @@ class Presenter:
         known = self._improved_forms.get((term, top))
         if known is not None:
             return known
-        best, lowest = term, cost(term)
+        best, lowest = term, None
         for _ in range(MAX_ROUNDS):
             before = best
             for form, least in self._forms(before, top):
+                if form is before:
+                    continue
+                lowest = lowest or cost(term)
                 price = cost(form)
                 gain = lowest[0] - price[0]
                 if price < lowest and (gain > least or (gain >= least and price[1] <= lowest[1])):
@@ -227,10 +233,15 @@ class Presenter:
             yield from self._multiplied_out(term)
 
     def _multiplied_out(self, term: Term) -> Iterator[tuple[Term, int]]:
+        addends = choices(term)  # unless some merge: then nothing is to be gained
         for start in self._rearranged(term):
+            if start is term and addends is not None and addends >= MANY_CHOICES:
+                continue
             whole = _sums_elsewhere(start)
             for kept in (whole, frozenset[Term]()) if whole else (whole,):
                 out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept) or self.simplify(start)
+                if start is term and not kept and addends == (len(out.args) if out.op is ops.ADD else 1):
+                    continue
                 if out is not term:
                     number, core = coefficient(out)
                     yield build.smul(build.num(number), self.collect(core)), 2 if start is term else 0

@@ -44,6 +44,8 @@ class RuleIndex:
         self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
             needed = frozenset(sign for a in rule.left.args for sign in _signs_of_pattern(a))
+            if rule.left.op is ops.MUL:  # no factor is a number, which ones(1,1) would match
+                needed |= {a.op for a in rule.left.args if a.op is ops.ONES}
             self._by_op.setdefault(rule.left.op, []).append((rule, needed))
             distributes = _spreading(rule)
             if distributes is not None:

@@ -45,6 +45,24 @@ def closure(implications: Iterable[Implication]) -> dict[str, frozenset[str]]:
     return {n: frozenset(v) for n, v in implied_by.items()}
 
 
+def _untransposed(term: Term) -> Term:
+    return term.args[0] if term.op is ops.TRANSPOSE else term
+
+
+def _ends(product: Term) -> bool:
+    """True when the first factor is the last one, or its transpose."""
+    return _untransposed(product.args[0]) is _untransposed(product.args[-1])
+
+
+_NAMES = (ops.SYM, ops.MEMBER)
+
+
+def _may_be_mirrored(product: Term) -> bool:
+    """False when the first and the last factor are different variables: the product is no ``A'*B*A``."""
+    first, last = _untransposed(product.args[0]), _untransposed(product.args[-1])
+    return first is last or first.op not in _NAMES or last.op not in _NAMES
+
+
 class Facts:
     """Answers ``has(term, fact)`` under a set of assumptions about expressions."""
 
@@ -56,6 +74,8 @@ class Facts:
         self._rows: dict[tuple[object, str], list[Fact]] = {}
         for row in rows:
             self._rows.setdefault((row.term.op, row.fact), []).append(row)
+        self._mirrored = {row for row in rows if row.term.op is ops.MUL and _ends(row.term)}
+        """Rows about products that end as they begin: ``A'*B*A``."""
         self._known: dict[Query, bool] = {}
         self._why: dict[Query, Reason] = {}
 
@@ -111,8 +131,11 @@ class Facts:
             return True
         if len(term.args) > MAX_OPERANDS:
             return False
+        open_ended = term.op is ops.MUL and not _may_be_mirrored(term)
         for name in (fact, *sorted(sufficient - {fact})):
             for row in self._rows.get((term.op, name), ()):
+                if open_ended and row in self._mirrored:
+                    continue
                 for bindings in match(row.term, term, {}):
                     holds = True
                     premises: list[Query] = []
