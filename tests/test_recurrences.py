@@ -254,3 +254,9 @@ def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
 def test_the_ordered_product_of_coupled_states(case: str, depth: int) -> None:
     expression, wrt, let = COUPLED_CASES[case]
     assert error_at(mc.derivative(expression, wrt, WHERE, let, route="vec", form="jacobian"), depth, "jacobian") < 1e-9
+
+
+def test_the_members_of_a_family_are_computed_on_the_way() -> None:
+    """Of the errors only the last is kept: the loop back makes the gradients as it goes."""
+    code = mc.derivative("1/2*norm(y[L] - t)^2", "W", WHERE, NET).code("numpy")
+    assert "e_states" not in code and "append" in code

@@ -342,18 +342,29 @@ class _Graph:
         self.roots = roots
         self.terms = postorder(*roots)
         self.facts = _facts(roots)
+        self.steps: dict[Term, Term] = {}
+        """The member of a family that is computed on the way of a track, by the track."""
+        taken = {_track(state): part for part, state in map(_on_the_way, roots) if state is not None}
+        self.terms = postorder(*roots, *taken.values())
         states = [t for t in self.terms if t.op is ops.STATE]
         self.slots = {t.attr.slot for t in states}
         self._free_slots = _free_slots(self.terms, self.slots) if states else {}
         self.lookups = {t: _Lookup(_track(t), None, t.attr.at) for t in states}
         self._free_slots.update({self.lookups[t].track: self._free_slots.get(t, frozenset()) for t in states})
         self._keep_parts(states)
+        for root in roots:
+            part, state = _on_the_way(root)
+            if state is not None:
+                self.steps[_track(state)] = part
+                self.lookups[root.args[0]] = _Lookup(_track(state), part, state.attr.at)
         self.order = self._ordered()
 
     def operands(self, term: Term) -> tuple[Term, ...]:
         """The nodes of which the value of a node is computed."""
         lookup = self.lookups.get(term)
-        return _spread(term) if lookup is None else (lookup.track,)
+        if lookup is not None:
+            return (lookup.track,)
+        return (*_spread(term), self.steps[term]) if term in self.steps else _spread(term)
 
     def free(self, term: Term) -> frozenset[Index | Symbol]:
         """The indices and previous states that are bound outside the term."""
@@ -411,6 +422,28 @@ class _Graph:
             todo += [t for t in term.args if t not in seen]
             seen.update(term.args)
         return found
+
+
+def _on_the_way(family: Term) -> tuple[Term, Term | None]:
+    """The member of a family as a part of the step of a recurrence, and the state that it uses; else no state.
+
+    That is so where the member uses one state of the recurrence, at a fixed distance from the index of
+    the family, and no other recurrence uses them: then only the members have to be kept.
+    """
+    nothing = family, None
+    if family.op is not ops.FAMILY:
+        return nothing
+    index, inside = family.attr.index, family.args[0]
+    states = [t for t in postorder(inside) if t.op is ops.STATE]
+    used = {_track(a) for t in states for a in postorder(*t.args) if a.op is ops.STATE}
+    last = [t for t in states if _track(t) not in used]
+    if len(last) != 1 or (last[0].attr.at - dim(index)).constant is None:
+        return nothing
+    if any(index in a.indices for a in (last[0].args[0], last[0].args[1])):
+        return nothing
+    loop: Loop = last[0].attr
+    here = dim(loop.index) - (loop.at - dim(index))
+    return replace(inside, {last[0]: sym(loop.slot)}, {index: here}), last[0]
 
 
 def _spread(term: Term) -> tuple[Term, ...]:
