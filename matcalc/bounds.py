@@ -62,7 +62,8 @@ def limits(**changes: float | None) -> Setting:
         if value is not None and not value > 0:
             raise ValueError(f"{name} is a positive number, or None")
     before = _limits.get()
-    now = replace(before, **changes)  # type: ignore[arg-type]
+    given: dict[str, Any] = dict(changes)
+    now = replace(before, **given)
     _limits.set(now)
     return Setting(before, now)
 

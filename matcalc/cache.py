@@ -37,7 +37,8 @@ def cached(name: str, make: Callable[[], T]) -> T:
         ),
         _folder() as folder,
     ):
-        return _Reader(io.BytesIO(_read(folder, _file(name)))).load()  # type: ignore[no-any-return]
+        kept: T = _Reader(io.BytesIO(_read(folder, _file(name)))).load()
+        return kept
     made = make()
     with suppress(OSError, pickle.PicklingError, TypeError, AttributeError), _folder() as folder:
         _write(folder, name, pickle.dumps(made, protocol=5))

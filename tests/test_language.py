@@ -337,9 +337,9 @@ def rule(left: str, right: str) -> tuple[Term, Term, Elaboration]:
 def test_patterns() -> None:
     left, right, made = rule("d(A*B)", "dA*B + A*dB")
     a, b = made.variables["A"], made.variables["B"]
-    assert isinstance(a, Symbol)
+    assert isinstance(a, Symbol) and isinstance(b, Symbol)
     assert (a.role, a.cols) == ("pattern", b.rows)
-    assert left is build.diff(build.mul(build.sym(a), build.sym(b)))  # type: ignore[arg-type]
+    assert left is build.diff(build.mul(build.sym(a), build.sym(b)))
     assert right.has_diff
     assert a.rows is dim(Name("A.r"))
     left, right, made = rule("sum(i=a..b, e[i]*A)", "sum(i=a..b, e[i])*A")

@@ -11,7 +11,7 @@ from matcalc.errors import MatcalcError, ShapeError, UnknownName
 from matcalc.language.elaborate import parse_expression
 from matcalc.language.scope import Scope
 from matcalc.language.shapes import MisfitError, Sizes
-from matcalc.terms.dims import ONE, dim
+from matcalc.terms.dims import ONE, Dim, dim
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_roots_and_waiting_equations() -> None:
 
 
 @pytest.mark.parametrize("value", [dim(0), dim(-3), dim(1) / 2])
-def test_sizes_are_positive_integers(value: object) -> None:
+def test_sizes_are_positive_integers(value: Dim) -> None:
     sizes = Sizes()
     with pytest.raises(MisfitError):
-        sizes.equate(sizes.fresh(), value)  # type: ignore[arg-type]
+        sizes.equate(sizes.fresh(), value)
 
 
 def test_wide_and_frozen_sizes() -> None:

@@ -122,8 +122,10 @@ def derivative(
     variables give a dict; the gradients of a scalar share their work.  Raises the errors of
     :func:`parse` and :class:`NotDifferentiable`.
     """
-    several = [] if isinstance(wrt, str | Expr) else list(wrt)
-    asked: list[Text] = several or [wrt]  # type: ignore[list-item]
+    asked: list[Text] = [wrt] if isinstance(wrt, str | Expr) else list(wrt)
+    several = not isinstance(wrt, str | Expr)
+    if not asked:
+        raise ParseError("the list of variables to differentiate by is empty", hint='write ["W", "b"]')
     scope = _scope(where, let, expr, *asked)
     function = _read(expr, scope)
     variables, families = zip(*(_variable(one, scope, function.term) for one in asked), strict=True)
@@ -150,7 +152,7 @@ def derivative(
     ]
     if not several:
         return made[0]
-    return {one if isinstance(one, str) else str(one): d for one, d in zip(several, made, strict=True)}
+    return {one if isinstance(one, str) else str(one): d for one, d in zip(asked, made, strict=True)}
 
 
 @overload

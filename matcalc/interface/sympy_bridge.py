@@ -372,7 +372,8 @@ class _FromSympy:
             if isinstance(obj, type_):
                 return maker
         for name in (*_ELEMENTARY, "abs", "lgamma"):
-            if isinstance(obj, self.functions[name]):  # type: ignore[arg-type]
+            kind: Any = self.functions[name]
+            if isinstance(obj, kind):
                 return partial(_function, name)
         raise MatcalcError(f"{type(obj).__name__} has no counterpart here: {str(obj)[:60]}")
 

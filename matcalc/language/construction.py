@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import MatcalcError, ParseError, ShapeError
 from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, dim, substitute
-from ..terms.symbols import Family, Loop, Symbol
+from ..terms.symbols import Family, Loop, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import contains, replace, substitute_indices
 from .functions import FUNCTIONS, Function
@@ -369,8 +369,8 @@ class Construction:
         for arg in arguments(node):
             if len(terms) < 2 or not is_flag(arg):
                 terms.append((yield self.term(arg, frame)))
-        if isinstance(how, tuple):
-            return build.fun(how, terms[0])  # type: ignore[arg-type]
+        if isinstance(how, Unknown):
+            return build.fun(how, terms[0])
         operation: Operation = how
         return operation.build(terms)
 

@@ -413,7 +413,8 @@ def read_latex(token: Token) -> Node:
     if not text.strip():
         raise ParseError("there is nothing between the dollars", start=token.start_pos, end=token.end_pos)
     try:
-        made: Node = latex_parser().parse(text)  # type: ignore[assignment]
+        parsed: Any = latex_parser().parse(text)
+        made: Node = parsed
     except UnexpectedInput as error:
         raise _explained(error, text, offset) from None
     except ParseError as error:

@@ -168,7 +168,9 @@ def _word(token: Token) -> Token:
 
 def _accent(token: Token) -> Token:
     r"""``\hat{x}`` is the name x_hat, ``\vec{x}`` is x."""
-    accent, letter = re.fullmatch(r"\\(?:wide)?([a-z]+?)\s*\{?\s*\\?([A-Za-z]+?)\s*\}?", str(token)).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"\\(?:wide)?([a-z]+?)\s*\{?\s*\\?([A-Za-z]+?)\s*\}?", str(token))
+    assert found is not None  # the lexer's pattern is this one
+    accent, letter = found.groups()
     if len(letter) > 1 and letter not in _LETTERS:
         raise _refused(token, f"the accent of {letter!r} is not understood", "an accent is of one letter")
     base = _LETTERS.get(letter, letter)

@@ -119,7 +119,8 @@ class _Builder:
             left.parts.append(right)
             left.ops.append(operator.type)
             left.end = right.end
-            return left  # type: ignore[no-any-return]
+            longer: Node = left
+            return longer
         return Node(kind, [left, right], left.start, right.end, [operator.type])
 
     def kron(self, parts: list[Any]) -> Node:
@@ -128,7 +129,8 @@ class _Builder:
         if left.kind == "kron":
             left.parts.append(right)
             left.end = right.end
-            return left  # type: ignore[no-any-return]
+            longer: Node = left
+            return longer
         return Node("kron", [left, right], left.start, right.end)
 
 
@@ -204,7 +206,9 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
         raise LimitExceeded(f"the text has more than {longest} characters", hint=ADJUST)
     clean = unicodedata.normalize("NFC", text)
     try:
-        return _lark().parse(clean, start=start)  # type: ignore[return-value]
+        parsed: Any = _lark().parse(clean, start=start)
+        tree: Node = parsed
+        return tree
     except UnexpectedInput as error:
         raise _explain(error, clean) from None
     except ParseError as error:  # found while a formula between dollars was read

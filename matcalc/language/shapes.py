@@ -95,10 +95,10 @@ class Sizes:
     def resolve(self, d: Dim) -> Dim:
         """The dimension with what is solved put in."""
         while True:
-            known = {h: self.solved[h] for h in holes_of(d) if h in self.solved}
+            known: dict[Atom, Dim] = {h: self.solved[h] for h in holes_of(d) if h in self.solved}
             if not known:
                 return d
-            d = substitute(d, known)  # type: ignore[arg-type]
+            d = substitute(d, known)
 
     def shape(self, shape: Shape) -> Shape:
         """Both dimensions resolved."""

@@ -58,7 +58,8 @@ def run(task: Task[T]) -> T:
             stack.pop()
             value = done.value
             if not stack:
-                return value  # type: ignore[no-any-return]
+                result: T = value
+                return result
         else:
             stack.append(wanted)
             value = None

@@ -198,11 +198,12 @@ _SCALAR_MEANING: dict[str, str | None] = {
 
 
 def _declared(term: Term) -> frozenset[str]:
+    facts: frozenset[str] = frozenset()
     if term.op is ops.SYM:
-        return term.attr.facts  # type: ignore[no-any-return]
-    if term.op is ops.MEMBER:
-        return term.attr.family.facts  # type: ignore[no-any-return]
-    return frozenset()
+        facts = term.attr.facts
+    elif term.op is ops.MEMBER:
+        facts = term.attr.family.facts
+    return facts
 
 
 def _of_integer(term: Term) -> frozenset[str]:

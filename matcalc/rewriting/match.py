@@ -421,9 +421,10 @@ def instantiate(pattern: Term, b: Bindings) -> Term:
         return found if found is not None else pattern
     if _is_body(pattern):
         at = instantiate_dim(pattern.attr.at, b)
-        index, body = b[pattern.attr.family]
+        index, bound = b[pattern.attr.family]
+        body: Term = bound
         if at is None:  # a guard speaks of e[i] for any i of the range
-            return body  # type: ignore[no-any-return]
+            return body
         return body if dim(index) is at else substitute_indices(body, {index: at})
     if op.binder:
         index = pattern.attr.index
@@ -436,7 +437,8 @@ def instantiate(pattern: Term, b: Bindings) -> Term:
         return build.binder(op, Range(new, pattern.attr.step), inside)
     args = tuple(instantiate(a, b) for a in pattern.args)
     if op is ops.DIFF and "diff" in b:
-        return b["diff"](args[0])  # type: ignore[no-any-return]
+        differential: Term = b["diff"](args[0])
+        return differential
     return build.with_attr(pattern, args, _instantiate_attr(pattern.attr, b))
 
 

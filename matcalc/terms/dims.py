@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import ClassVar, Union
+from typing import Any, ClassVar, Union
 
 from ..errors import LimitExceeded, ShapeError
 
@@ -362,9 +362,9 @@ def _atom_value(
     if atom in values:
         return values[atom]
     if isinstance(atom, SizeAt) and sizes is not None and atom.name in sizes:
-        table = sizes[atom.name]
+        table: Any = sizes[atom.name]
         at = int(evaluate(atom.arg, values, sizes))
-        found = table(at) if callable(table) else table[at]  # type: ignore[index]
+        found = table(at) if callable(table) else table[at]
         return int(found)
     raise ShapeError(f"the size {atom} has no value")
 

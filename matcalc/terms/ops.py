@@ -8,6 +8,7 @@ constructors.  ``linear`` lists the argument places in which the operator is lin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 ANY = -1
 
@@ -34,8 +35,8 @@ class Op:
 _TABLE: dict[str, Op] = {}
 
 
-def _op(name: str, arity: int, rank: int, **laws: object) -> Op:
-    made = Op(name, arity, rank, **laws)  # type: ignore[arg-type]
+def _op(name: str, arity: int, rank: int, **laws: Any) -> Op:
+    made = Op(name, arity, rank, **laws)
     _TABLE[name] = made
     return made
 
