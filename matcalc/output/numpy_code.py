@@ -30,7 +30,6 @@ from typing import Any, NamedTuple
 
 from ..errors import MatcalcError
 from ..terms import ops
-from ..terms.build import ONE_NUM, indicator, member, sym, with_args
 from ..terms.dims import (
     ONE,
     UNBOUNDED,
@@ -44,7 +43,9 @@ from ..terms.dims import (
     known_nonnegative,
     substitute,
 )
+from ..terms.leaves import ONE_NUM, indicator, member, sym
 from ..terms.ops import Op
+from ..terms.rebuild import with_args
 from ..terms.symbols import Family, Loop, Member, Range, Symbol, Unknown
 from ..terms.term import Term, make
 from ..terms.walk import attr_dims, contains, postorder, replace, substitute_indices

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .dims import Atom, Dim, Index, dim, substitute, substitute_atom
+from .leaves import sym
+from .rebuild import with_args, with_attr
 from .symbols import Loop, Member, Range, Symbol
 from .term import Term
 
@@ -113,8 +115,6 @@ def moved_symbol(symbol: Symbol, atoms: Mapping[Atom, Dim]) -> Symbol:
 
 def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None]) -> Term:
     """Bottom-up copy: ``change(term, new_args)`` gives the new term, or None to rebuild it as it is."""
-    from .build import with_args
-
     made: dict[Term, Term] = {}
     for term in postorder(root):
         args = tuple(made[a] for a in term.args)
@@ -155,8 +155,6 @@ def open_state(term: Term) -> tuple[Loop, Term]:
 
     A bound previous state never has that name, so it can be replaced without capture.
     """
-    from .build import sym
-
     loop: Loop = term.attr
     slot = loop.slot
     free = Symbol(slot.name + "°", slot.rows, slot.cols, slot.facts, slot.role)
@@ -174,8 +172,6 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
 
     A bound index that occurs free in a replacement is renamed first.
     """
-    from .build import with_args, with_attr
-
     atoms = atoms or {}
     incoming: frozenset[Index] = frozenset()
     for value in terms.values():
