@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .dims import Atom, Dim, Index, dim, substitute, substitute_atom
@@ -12,8 +12,11 @@ from .symbols import Loop, Member, Range, Symbol
 from .term import Term
 
 
-def postorder(*roots: Term) -> list[Term]:
-    """All distinct sub-terms, arguments before the terms that use them."""
+def postorder(*roots: Term, needed: Callable[[Term], Sequence[Term]] | None = None) -> list[Term]:
+    """All distinct sub-terms, arguments before the terms that use them.
+
+    ``needed`` says which arguments of a term to enter; without it, all.
+    """
     seen: set[Term] = set()
     order: list[Term] = []
     for root in roots:
@@ -23,7 +26,7 @@ def postorder(*roots: Term) -> list[Term]:
         seen.add(root)
         while stack:
             term, at = stack.pop()
-            args = term.args
+            args = term.args if needed is None else needed(term)
             while at < len(args) and args[at] in seen:
                 at += 1
             if at < len(args):
