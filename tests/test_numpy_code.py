@@ -14,10 +14,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from matcalc.compile.function import GeneratedFunction, compile_numpy
+from matcalc.compile.source import to_numpy
 from matcalc.errors import MatcalcError, ShapeError
 from matcalc.numeric.evaluate import FUNCTIONS, evaluate
 from matcalc.numeric.sample import PROFILES, sample
-from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
 from matcalc.terms import build as b
 from matcalc.terms import ops
 from matcalc.terms import spectral as sp
