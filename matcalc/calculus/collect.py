@@ -438,8 +438,9 @@ class Collector:
     def _search(self, total: Term) -> Iterable[Term]:
         """Forms of a sum, of equal ones the better first."""
         start = without_common_number(total)
-        yield start
-        yield total
+        number, core = coefficient(start)
+        turned = build.smul(build.num(-number), negated(core)) if core.op is ops.ADD else start
+        yield from (start, total, turned)
         frontier = [start]
         seen = {start}
         for _ in range(len(total.args)):
