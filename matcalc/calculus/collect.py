@@ -439,7 +439,7 @@ class Collector:
         """Forms of a sum, of equal ones the better first."""
         start = without_common_number(total)
         number, core = coefficient(start)
-        turned = build.smul(build.num(-number), negated(core)) if core.op is ops.ADD else start
+        turned = build.times(build.num(-number), negated(core)) if core.op is ops.ADD and core.is_scalar else start
         yield from (start, total, turned)
         frontier = [start]
         seen = {start}

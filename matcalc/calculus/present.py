@@ -175,7 +175,9 @@ class Presenter:
             yield applied.rule.name, applied.after, 0 if applied.rule.left.op in FLAT else 1
         if node.op is ops.MUL and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
             turned = self._turned(node)
-            yield ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
+            yield (
+                ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
+            )
         if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
             yield "transpose-sum", build.transpose(build.add(*map(self._turned, node.args))), 2
 
