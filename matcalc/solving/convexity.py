@@ -102,6 +102,9 @@ def certificate(
     shown = form if kind == "convex" else form.negated()
     steps = [ProofStep("second differential", ("d²f = ", form.term))]
     steps += [step for p in needed for step in lines_of(p)]
+    if signed.form is not shown.term:
+        rest = signed.form if kind == "convex" else negative(signed.form)
+        steps.append(ProofStep("rearranged", ("d²f = ", rest)))
     steps += [s for s in lines_of(signed.proof) if s.words[0] not in (shown.term, signed.form)]
     steps.append(_conclusion(kind, signed.strict, form, unknowns))
     return Curvature(kind, signed.strict, conditions_of(conditions, _reason(kind)), tuple(steps))

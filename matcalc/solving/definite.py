@@ -196,7 +196,7 @@ class Prover:
         normal = self.system.expand(term)
         _, bare = coefficient(normal)
         if fact in ("nonzero", "invertible"):
-            names = (*wanted.get(fact, (fact,)), "nonzero", "positive")
+            names = (*wanted.get(fact, ()), *(("nonzero", "positive") if term.is_scalar else ()))
             return any((t, f) in self._normal for t in (normal, bare, build.neg(bare)) for f in names)
         return any((normal, f) in self._normal for f in wanted.get(fact, (fact,)))
 
@@ -240,7 +240,7 @@ class Prover:
 
     def _assume(self, term: Term, fact: str) -> Proof | None:
         """The claim as a condition, where that is simple and not against what is known."""
-        if not self.conditional or not self.closed(term):
+        if not self.conditional or not self.closed(term) or self._contradicted(term, fact):
             return None
         if term.op is ops.ENTRY and fact in SIGNS and term.args[0].op is ops.SYM:
             array = term.args[0]
@@ -261,6 +261,11 @@ class Prover:
         if term.indices or not self._may_hold(term, fact):
             return None
         return Proof(term, fact, "condition", (), frozenset(((term, fact),)))
+
+    def _contradicted(self, term: Term, fact: str) -> bool:
+        """What is known says that the fact does not hold, or only where the term is zero."""
+        opposite = {"positive": "nonneg", "nonneg": "positive", "posdef": "psd", "psd": "posdef"}.get(fact)
+        return opposite is not None and self.system.facts.has(build.neg(term), opposite)
 
     def _may_hold(self, term: Term, fact: str) -> bool:
         """Whether a composite term may be spoken of in a condition."""
@@ -386,9 +391,6 @@ class Prover:
 
     def _negated(self, factor: Term, fact: str) -> Proof | None:
         """The factor is negative: only of sums, and without conditions of its own."""
-        number, rest = coefficient(factor)
-        if rest.op is not ops.ADD and number > 0 and factor.op is not ops.ADD:
-            return None
         negative = _negative(factor)
         if self.system.facts.has(negative, fact):
             return self._known_fact(negative, fact)

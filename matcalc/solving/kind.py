@@ -22,10 +22,10 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .attained import attained
 from .convexity import Curvature, curvature
-from .definite import Prover, reduced
+from .definite import Proof, Prover, reduced
 from .domain import convex_set, domain, region
 from .equation import Condition, Equation
-from .forms import Form, facts_of, indefinite, is_affine, nonnegative, second_differential
+from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
 from .proofs import ProofStep, claim_words, conditions_of, lines_of
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
@@ -93,8 +93,6 @@ def point_kind(
 
 
 def _preference(found: PointKind) -> tuple[float, bool, bool]:
-    from .definite import Proof
-
     cost = Proof(build.ZERO_NUM, "", "", (), frozenset((c.term, c.fact) for c in found.conditions)).cost[0]
     return (cost, not found.is_global, not found.strict)
 
@@ -391,9 +389,12 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
     constraint = problem.rules.simplify(problem.constraints[0].residual)
     if not constraint.is_scalar:
         return
-    multiplier = _multiplier(problem, constraint)
-    if multiplier is None:
+    if any(facts_of(u) & LINEAR_FACTS.keys() for u in problem.unknowns):
         return
+    multiplied = _multiplier(problem, constraint)
+    if multiplied is None:
+        return
+    multiplier, regular = multiplied
     lagrangian = build.add(problem.objective, build.times(multiplier, constraint))
     found = curvature(problem.rules, lagrangian, problem.unknowns)
     if found.kind not in KIND_OF:
@@ -404,11 +405,12 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
         *found.steps,
         ProofStep("Lagrange", (f"f + λ*g is {found.kind}, so the point is the {kind} of f where g = 0",)),
     )
-    yield PointKind(kind, True, found.strict, found.conditions, steps)
+    conditions = conditions_of(found.queries | regular.conditions, f"so that the point is a {kind}")
+    yield PointKind(kind, True, found.strict, conditions, steps)
 
 
-def _multiplier(problem: Problem, constraint: Term) -> Term | None:
-    """λ with grad f + λ*grad g = 0 at the point."""
+def _multiplier(problem: Problem, constraint: Term) -> tuple[Term, Proof] | None:
+    """λ with grad f + λ*grad g = 0 at the point, and the proof that grad g ≠ 0 there."""
     top: list[Term] = []
     bottom: list[Term] = []
     for u in problem.unknowns:
@@ -421,9 +423,10 @@ def _multiplier(problem: Problem, constraint: Term) -> Term | None:
         bottom.append(build.tr(build.mul(build.transpose(g), g)))
     rules = problem.rules
     above, below = (rules.simplify(replace(build.add(*part), dict(problem.values))) for part in (top, bottom))
-    if below is build.ZERO_NUM:
+    regular = problem.prover().prove(below, "nonzero")
+    if regular is None:
         return None
-    return present(rules, rules.simplify(build.neg(build.divide(above, below))))
+    return present(rules, rules.simplify(build.neg(build.divide(above, below)))), regular
 
 
 Way = Callable[[Problem], Iterator[PointKind]]
