@@ -38,7 +38,7 @@ def bends_both_ways(function: Term, unknowns: Sequence[Term], assumptions: Colle
 
 
 def _both(function: Term, unknowns: Sequence[Term], seed: int, require: Sequence[Query]) -> bool:
-    data = sample(function, seed, domain=("any", "positive")[seed % 2], require=require)
+    data = sample([function, *unknowns], seed, domain=("any", "positive")[seed % 2], require=require)
     signs: set[bool] = set()
     for chord in range(CHORDS):
         domain = ("any", "positive", "unit")[chord % 3]
@@ -56,7 +56,7 @@ def _both(function: Term, unknowns: Sequence[Term], seed: int, require: Sequence
 
 
 def _moved(data: Env, function: Term, unknowns: Sequence[Term], seed: int, domain: str) -> Env:
-    drawn = sample(function, seed, domain=domain, sizes=dict(data.sizes))
+    drawn = sample([function, *unknowns], seed, domain=domain, sizes=dict(data.sizes))
     for u in unknowns:
         value: Array = drawn.symbols[u.attr]
         data = data.with_symbol(u.attr, value)

@@ -8,7 +8,7 @@ proofs the one with the fewest and simplest conditions is kept.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product as combinations
 
@@ -43,7 +43,8 @@ class Proof:
     rule: str
     premises: tuple[Proof, ...] = ()
     conditions: frozenset[Query] = frozenset()
-    why: str = field(default="", compare=False)
+    since: tuple[Query, ...] = ()
+    """The declarations and assumptions that a known fact comes from."""
 
     @property
     def cost(self) -> tuple[float, int]:
@@ -73,10 +74,10 @@ def _weight(term: Term, fact: str) -> float:
     return 1.5 + len(postorder(term)) / 50
 
 
-def concluded(term: Term, fact: str, rule: str, *premises: Proof, why: str = "") -> Proof:
+def concluded(term: Term, fact: str, rule: str, *premises: Proof) -> Proof:
     """A proof from premises; its conditions are theirs."""
     conditions: frozenset[Query] = frozenset().union(*(p.conditions for p in premises))
-    return Proof(term, fact, rule, premises, conditions, why)
+    return Proof(term, fact, rule, premises, conditions)
 
 
 class Prover:
@@ -175,13 +176,11 @@ class Prover:
     def _known_fact(self, term: Term, fact: str) -> Proof:
         """A fact that the facts system knows, as one line with its reasons."""
         reasons = self.system.facts.explain(term, fact)
-        leaves = dict.fromkeys(
-            f"{t} is {f}" for _, r in reasons if r.rule in ("declared", "assumed") for t, f in r.premises
-        )
+        leaves = dict.fromkeys(q for _, r in reasons if r.rule in ("declared", "assumed") for q in r.premises)
         rule = next((r.rule for (t, f), r in reasons if (t, f) == (term, fact)), "known")
         if rule == "scalar" and len(reasons) > 1:
             rule = reasons[1][1].rule
-        return Proof(term, fact, rule, why=", ".join(leaf for leaf in leaves if leaf != f"{term} is {fact}"))
+        return Proof(term, fact, rule, since=tuple(leaf for leaf in leaves if leaf != (term, fact)))
 
     def _assumed_elsewhere(self, term: Term, fact: str) -> bool:
         """The fact was assumed of another form of the same term."""
@@ -611,7 +610,7 @@ def _reduced(proof: Proof) -> Proof:
         if not any((c[0], strong) in proof.conditions for strong, weak in STRONG.items() if weak == c[1])
         and not (c[1] == "nonzero" and (c[0], "positive") in proof.conditions)
     )
-    return Proof(proof.term, proof.fact, proof.rule, proof.premises, kept, proof.why)
+    return Proof(proof.term, proof.fact, proof.rule, proof.premises, kept)
 
 
 def reduced(conditions: Iterable[Query]) -> frozenset[Query]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -14,7 +14,7 @@ from ..rewriting.facts import Query
 from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
+from ..terms.walk import contains, dependents, postorder, replace
 from .definite import Proof, Prover, concluded, reduced
 from .proofs import negative
 
@@ -92,9 +92,28 @@ def _shares_family(function: Term, unknown: Term) -> bool:
     return any(t.op is ops.MEMBER and t.attr.family == family and t is not unknown for t in postorder(function))
 
 
+def affine_parts(root: Term, unknowns: Collection[Term]) -> set[Term]:
+    """The sub-terms that are affine in the unknowns as they are written: linear operations on one moving argument."""
+    moving = dependents(root, unknowns)
+    found: set[Term] = set()
+    for node in postorder(root):
+        if node not in moving or node in unknowns:
+            found.add(node)
+            continue
+        at = [i for i, arg in enumerate(node.args) if arg in moving]
+        linear = node.op.linear == (ops.ANY,) or all(i in node.op.linear for i in at) or node.op in _PRODUCTS
+        alone = len(at) == 1 or node.op in (ops.ADD, ops.BLOCK)
+        if linear and alone and all(node.args[i] in found for i in at):
+            found.add(node)
+    return found
+
+
+_PRODUCTS = frozenset({ops.TIMES, ops.MUL, ops.HAD, ops.KRON})
+
+
 def is_affine(rules: System, term: Term, unknowns: Sequence[Term]) -> bool:
     """True when the term is known to be affine in the unknowns, jointly."""
-    if not any(contains(term, u) for u in unknowns):
+    if term in affine_parts(term, unknowns):
         return True
     try:
         first = rules.simplify(derive.forward(rules, rules.simplify(term), set(unknowns)))

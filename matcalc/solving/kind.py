@@ -174,7 +174,7 @@ def _substituted(problem: Problem) -> Iterator[Substituted]:
     yield None, problem.objective, problem.unknowns
     if not convex_set(problem.unknowns):
         return
-    where = domain(problem.rules, problem.objective, problem.unknowns)
+    where = domain(problem.objective, problem.unknowns)
     implied = where.implied if where is not None else frozenset()
     choices = [_renamings(problem, u, implied) for u in problem.unknowns]
     for chosen in product(*choices):
@@ -255,7 +255,7 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
     """The values of the inner unknowns are best for any value of the outer ones."""
     if not all(_stationary(problem, u, inner) for u in inner):
         return None
-    where = domain(problem.rules, problem.objective, problem.unknowns)
+    where = domain(problem.objective, problem.unknowns)
     implied = where.implied if where is not None else frozenset()
     about_outer = frozenset(q for q in implied if not any(contains(q[0], u) for u in inner))
     part = Problem(
@@ -323,7 +323,7 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
 
 def _form(problem: Problem) -> Form | None:
     """The second differential, where the objective is smooth around the point."""
-    if domain(problem.rules, problem.objective, problem.unknowns) is None:
+    if domain(problem.objective, problem.unknowns) is None:
         return None
     return second_differential(problem.rules, problem.objective, problem.unknowns)
 
