@@ -10,7 +10,6 @@ from ..calculus.system import system
 from ..errors import MatcalcError, ShapeError
 from ..language.scope import Scope
 from ..solving.convexity import curvature
-from ..solving.counterexample import bends_both_ways
 from ..solving.equation import Condition
 from ..solving.proofs import ProofStep
 from ..terms import build, ops
@@ -39,8 +38,11 @@ class Convexity:
         self.kind, self.strict = found.kind, found.strict
         self.conditions: list[Condition] = list(found.conditions)
         self.steps: list[ProofStep] = list(found.steps)
-        if self.kind == "neither known" and bends_both_ways(function, self.unknowns, scope.assumptions):
-            self.kind = "neither"
+        if self.kind == "neither known":
+            from ..solving.counterexample import bends_both_ways
+
+            if bends_both_ways(function, self.unknowns, scope.assumptions):
+                self.kind = "neither"
 
     @property
     def _words(self) -> str:

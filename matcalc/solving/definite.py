@@ -70,7 +70,7 @@ def _weight(term: Term, fact: str) -> float:
     if term.op in (ops.SYM, ops.MEMBER):
         if fact == "positive" and not term.is_scalar:
             return 1.1
-        return 1.0 if fact in SIGNS or fact in RANKS else 1.2
+        return 1.0 if fact in SIGNS or fact in RANKS else 1.2 if term.op is ops.SYM and term.attr.facts else 3.0
     return 1.5 + len(postorder(term)) / 50
 
 
@@ -89,6 +89,7 @@ class Prover:
         self.conditional = conditional
         self._known: dict[Query, Proof | None] = {}
         self._active: set[Query] = set()
+        self._closed: dict[Term, bool] = {}
         self._cut = False
         file = load("facts").file
         self._implied_by = closure(file.implications)
@@ -235,7 +236,10 @@ class Prover:
 
     def closed(self, term: Term) -> bool:
         """True when a condition may speak of the term."""
-        return not any(t in self.free for t in postorder(term))
+        known = self._closed.get(term)
+        if known is None:
+            known = self._closed[term] = not any(t in self.free for t in postorder(term))
+        return known
 
     def _assume(self, term: Term, fact: str) -> Proof | None:
         """The claim as a condition, where that is simple and not against what is known."""
@@ -275,6 +279,8 @@ class Prover:
                 return False
             return self._silent(build.neg(term), "nonneg") and self.satisfiable(term, fact)
         if fact == "posdef":
+            if term.op is ops.ADD and len(term.args) == 2 and self.turned(term.args[0]) is term.args[1]:
+                return any(a.op is ops.SYM for a in term.args)
             return term.op in (ops.SUM, ops.BLOCK) and self._silent(term, "psd", known=True)
         return fact in ("fullrank", "fullrow") and term.op in (ops.MUL, ops.BLOCK, ops.ADD)
 
@@ -486,6 +492,8 @@ class Prover:
         if inside.op in (ops.ADD, ops.SCALE):
             spread_out = build.add(*(self.system.simplify(build.tr(a)) for a in _addends(inside)))
             yield self.prove(spread_out, fact) if spread_out is not term else None
+        if fact == "positive" and inside.op is ops.MUL:
+            yield self._nonzero_gram(term, inside)
         outer = self.prove(inside, "psd" if fact == "nonneg" else "posdef")
         yield concluded(term, fact, f"{fact}-trace", outer) if outer else None
         if inside.op is not ops.MUL or len(inside.args) > MAX_FACTORS:
@@ -508,6 +516,16 @@ class Prover:
             proof = self.prove(whole, needed) if turn else None
             yield concluded(term, fact, f"{fact}-trace", proof) if proof else None
         yield self._entrywise(factors, term, fact)
+
+    def _nonzero_gram(self, term: Term, inside: Term) -> Proof | None:
+        """``tr(F'*A*F)`` > 0 with A posdef and F not zero."""
+        stripped = self.mirrored(inside.args)
+        if stripped is None:
+            return None
+        claims: list[Query] = [(build.norm(build.mul(*stripped[0])), "nonzero")]
+        if stripped[1]:
+            claims.append((build.mul(*stripped[1]), "posdef"))
+        return self._under(term, "positive", "positive-trace-gram", *claims)
 
     # ------------------------------------------------------------ definiteness
 

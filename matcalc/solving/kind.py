@@ -437,7 +437,7 @@ WAYS: tuple[Way, ...] = (
     by_joint_substitution,
     by_a_bound,
     by_multiplier,
-    on_a_region,
     at_the_point,
     by_both_signs,
+    on_a_region,
 )
