@@ -15,6 +15,7 @@ from matcalc.terms import build as b
 from matcalc.terms import ops
 from matcalc.terms.dims import ONE, UNBOUNDED, Index, Name, SizeAt, dim
 from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
+from matcalc.terms.term import make
 from matcalc.terms.walk import open_state, postorder
 
 m, n, N = dim("m"), dim("n"), dim("N")
@@ -500,7 +501,7 @@ def _at(name, v):
 @pytest.mark.parametrize("point", [-2.3, -0.4, 0.3, 0.9, 1.7, 30.0])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_and_their_complex_steps(name, point):
-    term = b.make(ops.FUN, (t,), name, ONE, ONE)
+    term = make(ops.FUN, (t,), name, ONE, ONE)
     if not DOMAINS.get(name, lambda v: True)(point):
         assert np.isnan(value(term, Env(symbols={t.attr: point})))
         return

@@ -14,15 +14,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from matcalc.compile.function import GeneratedFunction, compile_numpy
+from matcalc.compile.source import to_numpy
 from matcalc.errors import MatcalcError, ShapeError
 from matcalc.numeric.evaluate import FUNCTIONS, evaluate
 from matcalc.numeric.sample import PROFILES, sample
-from matcalc.output.numpy_code import GeneratedFunction, compile_numpy, to_numpy
 from matcalc.terms import build as b
 from matcalc.terms import ops
 from matcalc.terms import spectral as sp
 from matcalc.terms.dims import ONE, UNBOUNDED, ZERO, Index, Name, SizeAt, dim
 from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
+from matcalc.terms.term import make
 from matcalc.terms.walk import postorder
 
 m, n, p, N, L = (dim(name) for name in ("m", "n", "p", "N", "L"))
@@ -531,7 +533,7 @@ def test_against_the_oracle(op, at, profile):
 def test_every_function(name):
     for argument in (variable("u", 1, 1, "positive"), variable("U", m, n), b.sub(b.fun("sigmoid", A), b.scale(t, C))):
         with np.errstate(all="ignore"):
-            compare(b.make(ops.FUN, (argument,), name, argument.rows, argument.cols))
+            compare(make(ops.FUN, (argument,), name, argument.rows, argument.cols))
 
 
 def test_functions_at_zero():

@@ -8,7 +8,7 @@ from itertools import takewhile
 from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
+from ..terms.walk import contains, dependents, postorder, replace
 from .system import System
 
 LINKS = frozenset(
@@ -21,15 +21,6 @@ LINKS = frozenset(
 """Operations after which a derivation by the chain rule pauses: those that are not linear."""
 
 
-def varying(term: Term, targets: set[Term]) -> set[Term]:
-    """The sub-terms in which one of the targets occurs."""
-    found = set(targets)
-    for node in postorder(term):
-        if node not in found and any(a in found for a in node.args):
-            found.add(node)
-    return found
-
-
 def common(roots: Sequence[Term], target: Term) -> list[Term]:
     """The sub-terms that lie on every path from any of ``roots`` to ``target``, from the outside in."""
     using = [root for root in roots if target in postorder(root)]
@@ -40,7 +31,7 @@ def common(roots: Sequence[Term], target: Term) -> list[Term]:
 
 def dominators(term: Term, target: Term) -> list[Term]:
     """The sub-terms that lie on every path from ``term`` to ``target``, from the outside in."""
-    moving = varying(term, {target})
+    moving = dependents(term, {target})
     order = [t for t in postorder(term) if t in moving]
     above: dict[Term, Term] = {}
     depth = {term: 0}

@@ -13,7 +13,7 @@ from math import gcd, lcm
 from typing import Any, NamedTuple
 
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.term import Number, Term

@@ -19,8 +19,8 @@ from ..terms import build, ops
 from ..terms.dims import NO_INDICES, ONE, Index
 from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace, size
-from .chain import in_terms_of_inverse, links, varying
+from ..terms.walk import contains, dependents, postorder, replace, size
+from .chain import in_terms_of_inverse, links
 from .derive import derivative, forward, gradient, hessian, inside, read_vec, targets_of
 from .induction import induction, products_as_recurrences
 from .places import at_member, sum_out
@@ -156,7 +156,7 @@ def _second(system: System, term: Term, wrt: Term, route: str, structured: bool)
 
 def _differentiate(line: _Line, targets: set[Term]) -> None:
     """Push d to the leaves, one rule at a time, at all its places."""
-    varies = varying(line.term, targets)
+    varies = dependents(line.term, targets)
     if line.term not in varies:
         line.to("d-constant", build.zeros(line.term.rows, line.term.cols))
         return

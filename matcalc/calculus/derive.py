@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ..errors import ShapeError
 from ..terms import build, ops
-from ..terms.build import show_shape
 from ..terms.dims import dim
+from ..terms.fit import show_shape
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import open_state, postorder, replace

@@ -16,7 +16,7 @@ from ..errors import LimitExceeded
 from ..rewriting.match import FLAT
 from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder, size
 from .collect import Collector, cost, evened, negated, sign_inside

@@ -9,7 +9,7 @@ from math import isqrt
 from typing import NamedTuple
 
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.term import Number, Term
 
 Simplify = Callable[[Term], Term]

@@ -9,7 +9,7 @@ from ..errors import MatcalcError
 from ..terms.term import Term
 
 if TYPE_CHECKING:
-    from ..output.numpy_code import GeneratedFunction
+    from ..compile.function import GeneratedFunction
 
 BACKENDS = ("numpy",)
 
@@ -25,7 +25,7 @@ def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (
     Raises :class:`MatcalcError` for an unknown backend.
     """
     _known(backend)
-    from ..output.numpy_code import to_numpy
+    from ..compile.source import to_numpy
 
     return to_numpy(term, name, inputs, form)
 
@@ -40,6 +40,6 @@ def compiled(
 ) -> GeneratedFunction:
     """That function, ready to call."""
     _known(backend)
-    from ..output.numpy_code import compile_numpy
+    from ..compile.function import compile_numpy
 
     return compile_numpy(term, name, inputs, form, accept)

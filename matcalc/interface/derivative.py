@@ -19,9 +19,9 @@ from ..terms.walk import postorder, replace, substitute_indices
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
+    from ..compile.function import GeneratedFunction
     from ..language.scope import Scope
     from ..numeric.check import CheckResult
-    from ..output.numpy_code import GeneratedFunction
     from .compare import Verdict
 
 ROUTES = ("differential", "vec")

@@ -14,7 +14,7 @@ from ..terms.symbols import Symbol
 from ..terms.term import Term
 
 if TYPE_CHECKING:
-    from ..output.numpy_code import GeneratedFunction
+    from ..compile.function import GeneratedFunction
 
 IndexNames = tuple[tuple[Dim, Dim, str], ...]
 ExprLike = Union["Expr", int, float, Fraction]

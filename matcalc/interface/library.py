@@ -255,7 +255,7 @@ class Comparison:
 def compare_terms(scope: Scope, left: Term, right: Term) -> Comparison:
     """Compare normal forms; where they differ, compare values at random points."""
     if left.shape != right.shape:
-        from ..terms.build import show_shape
+        from ..terms.fit import show_shape
 
         return Comparison(False, f"the shapes are {show_shape(*left.shape)} and {show_shape(*right.shape)}")
     rules = system(scope.assumptions)

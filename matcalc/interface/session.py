@@ -23,9 +23,8 @@ from ..language.elaborate import (
     parse_expression,
     parse_variable,
 )
-from ..language.inference import is_flag
 from ..language.parser import parse_syntax
-from ..language.syntax import Node, walk
+from ..language.syntax import Node, is_flag, walk
 from ..output.derivation import (
     data_condition,
     data_equations,

@@ -20,7 +20,7 @@ from ..terms.walk import postorder
 from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
-    from ..output.numpy_code import GeneratedFunction
+    from ..compile.function import GeneratedFunction
 
 
 class Solved:

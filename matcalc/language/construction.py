@@ -12,13 +12,15 @@ from ..terms.symbols import Family, Loop, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import contains, replace, substitute_indices
 from .functions import FUNCTIONS, Function
-from .inference import SUPERSCRIPTS, Inference, arguments, is_flag, is_zero
+from .inference import Inference
 from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
 from .scope import Operation, read_number
 from .shapes import Shape, holes_of
-from .syntax import Node, Task
+from .syntax import Node, Task, arguments, is_flag, is_zero
+
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 def _function(name: str, argument: Term) -> Term:

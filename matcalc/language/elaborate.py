@@ -23,6 +23,7 @@ from .meanings import Local, NeedsIntegerError, default_kinds
 from .names import ascii_name
 from .parser import parse_syntax
 from .recurrence import Hint, Pair, Recurrence
+from .recurrence_shapes import recurrences
 from .scope import SQUARE_FACTS, Scope
 from .shapes import SCALAR, Hole, Shape
 from .syntax import Node, run, walk
@@ -128,7 +129,7 @@ class Elaboration:
         def goal(state: Inference) -> None:
             shape = run(state.shape(node, state.root))
             if fact in SQUARE_FACTS:
-                state._square(shape, node, state.root, fact)
+                state.square(shape, node, state.root, fact)
             for side in {"scalar": shape, "vector": shape[1:]}.get(fact, ()):
                 state.equal(side, ONE, lambda: _not_a(fact, state, node, shape))
 
@@ -140,7 +141,7 @@ class Elaboration:
         """Recurrences that use one another; :meth:`build_recurrences` makes them."""
 
         def goal(state: Inference) -> None:
-            run(state.recurrences(pairs, state.root))
+            run(recurrences(state, pairs, state.root))
 
         self._nodes += [node for pair in pairs for node in (pair.start.right, pair.follow.right)]
         self._pursue(goal)

@@ -249,85 +249,82 @@ def _word(slot: Node) -> str | None:
 # ---------------------------------------------------------------- shapes
 
 
-class Formula:
-    """The shapes of the constructs of LaTeX."""
+def rewritten(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """What becomes a construct of the plain language."""
+    plain = _PLAIN[node.kind](inference, node, frame)
+    frame.how[node] = plain
+    result: Shape = yield inference.shape(plain, frame)
+    return result
 
-    @staticmethod
-    def rewritten(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """What becomes a construct of the plain language."""
-        plain = _PLAIN[node.kind](inference, node, frame)
+
+def identity(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """I, with a size or of the size that fits, unless I is declared."""
+    name, slots = node.parts[0], node.parts[1:]
+    plain: Node | None = None
+    if inference.found("I", frame) is not None:
+        plain = subscripted(inference, _indexed(name, slots, node), frame) if slots else name
+    elif slots:
+        plain = Node("call", ["eye", Node("args", slots, node.start, node.end)], node.start, node.end)
+    if plain is not None:
         frame.how[node] = plain
-        result: Shape = yield inference.shape(plain, frame)
-        return result
-
-    @staticmethod
-    def identity(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """I, with a size or of the size that fits, unless I is declared."""
-        name, slots = node.parts[0], node.parts[1:]
-        plain: Node | None = None
-        if inference.found("I", frame) is not None:
-            plain = subscripted(inference, _indexed(name, slots, node), frame) if slots else name
-        elif slots:
-            plain = Node("call", ["eye", Node("args", slots, node.start, node.end)], node.start, node.end)
-        if plain is not None:
-            frame.how[node] = plain
-            shape: Shape = yield inference.shape(plain, frame)
-            return shape
-        inference.tell("I is the identity matrix")
-        n = inference.sizes.fresh()
-        return n, n
-
-    @staticmethod
-    def unit(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """``e_i``: a unit vector of the length that fits."""
-        frame.dims[node] = [(yield inference.integer(node.parts[0], frame))]
-        inference.tell("e with a subscript is a unit vector")
-        return inference.sizes.fresh(), ONE
-
-    @staticmethod
-    def euler(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """``e^x`` is exp(x), of a matrix its exponential, unless e is declared."""
-        exponent = node.parts[2]
-        if inference.found("e", frame) is not None:
-            frame.how[node] = Node("power", node.parts, node.start, node.end)
-            declared: Shape = yield inference.shape(frame.how[node], frame)
-            return declared
-        inference.tell("e^x is exp(x), of a matrix expm(x)")
-        shape: Shape = yield inference.resolved(exponent, frame)
-        if shape != SCALAR:
-            inference._square(shape, exponent, frame, "a power of e")
+        shape: Shape = yield inference.shape(plain, frame)
         return shape
+    inference.tell("I is the identity matrix")
+    n = inference.sizes.fresh()
+    return n, n
 
-    @staticmethod
-    def root(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """``A^{1/2}``: of a matrix sqrtm(A)."""
-        shape: Shape = yield inference.resolved(node.parts[0], frame)
-        if shape != SCALAR:
-            inference._square(shape, node.parts[0], frame, "the root of a matrix")
-        return shape
 
-    @staticmethod
-    def vertical(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        """``|X|``: the determinant of a matrix, the absolute value of a scalar."""
-        shape: Shape = yield inference.resolved(node.parts[0], frame)
-        if shape != SCALAR:
-            inference._square(shape, node.parts[0], frame, "the determinant |X|")
-        return SCALAR
+def unit(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``e_i``: a unit vector of the length that fits."""
+    frame.dims[node] = [(yield inference.integer(node.parts[0], frame))]
+    inference.tell("e with a subscript is a unit vector")
+    return inference.sizes.fresh(), ONE
 
-    @staticmethod
-    def two_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        r"""``\|x\|_2``; of a matrix it is the spectral norm."""
-        yield inference.resolved(node.parts[0], frame)
-        return SCALAR
 
-    @staticmethod
-    def one_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-        r"""``\|x\|_1`` of a vector; of a matrix it means different things in different books."""
-        shape: Shape = yield inference.resolved(node.parts[0], frame)
-        if ONE not in shape:
-            hint = "norm1(X) outside the dollars is the sum of the absolute entries"
-            raise ShapeError("\\|X\\|_1 of a matrix means two things", hint=hint)
-        return SCALAR
+def euler(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``e^x`` is exp(x), of a matrix its exponential, unless e is declared."""
+    exponent = node.parts[2]
+    if inference.found("e", frame) is not None:
+        frame.how[node] = Node("power", node.parts, node.start, node.end)
+        declared: Shape = yield inference.shape(frame.how[node], frame)
+        return declared
+    inference.tell("e^x is exp(x), of a matrix expm(x)")
+    shape: Shape = yield _squared(inference, exponent, frame, "a power of e")
+    return shape
+
+
+def root(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``A^{1/2}``: of a matrix sqrtm(A)."""
+    return _squared(inference, node.parts[0], frame, "the root of a matrix")
+
+
+def vertical(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``|X|``: the determinant of a matrix, the absolute value of a scalar."""
+    yield _squared(inference, node.parts[0], frame, "the determinant |X|")
+    return SCALAR
+
+
+def _squared(inference: Inference, node: Node, frame: Frame, what: str) -> Task[Shape]:
+    """The shape of a scalar or a square matrix."""
+    shape: Shape = yield inference.resolved(node, frame)
+    if shape != SCALAR:
+        inference.square(shape, node, frame, what)
+    return shape
+
+
+def two_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    r"""``\|x\|_2``; of a matrix it is the spectral norm."""
+    yield inference.resolved(node.parts[0], frame)
+    return SCALAR
+
+
+def one_norm(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    r"""``\|x\|_1`` of a vector; of a matrix it means different things in different books."""
+    shape: Shape = yield inference.resolved(node.parts[0], frame)
+    if ONE not in shape:
+        hint = "norm1(X) outside the dollars is the sum of the absolute entries"
+        raise ShapeError("\\|X\\|_1 of a matrix means two things", hint=hint)
+    return SCALAR
 
 
 def _filled(_: Inference, node: Node, __: Frame) -> Node:

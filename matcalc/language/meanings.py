@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..errors import ShapeError
+from ..errors import MatcalcError, ShapeError
 from ..terms import build
 from ..terms.dims import ZERO, Atom, Dim, Index, Name, dim, substitute
 from ..terms.symbols import Symbol
@@ -169,6 +169,14 @@ def default_kinds(name: str) -> tuple[str, ...]:
     if name[0].isupper():
         return ("matrix", "vector", "scalar")
     return ("vector", "scalar")
+
+
+def wrong_count(node: Node, frame: Frame, wanted: str, given: int) -> MatcalcError:
+    """The error for a call with too many or too few arguments."""
+    plural = "" if wanted == "1" else "s"
+    return ShapeError(f"{node.parts[0]} takes {wanted} argument{plural}, not {given}").locate(
+        frame.text, node.start, node.end
+    )
 
 
 class Names:

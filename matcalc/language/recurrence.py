@@ -18,7 +18,7 @@ from ..terms.symbols import Loop
 from ..terms.term import Term
 from .names import ascii_name
 from .shapes import Shape
-from .syntax import Node, walk
+from .syntax import Node, is_zero, walk
 
 if TYPE_CHECKING:
     from .elaborate import Elaborated
@@ -395,7 +395,6 @@ def _complete(scope: Scope, name: str) -> list[Group]:
 def _begun(said: Statement, scope: Scope) -> Statement:
     """A start: understood at once, unless the shapes of undeclared names are to be seen from the step."""
     from .elaborate import Elaboration
-    from .inference import is_zero
 
     if is_zero(said.right):
         return said

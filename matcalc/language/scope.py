@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError, UnknownName
 from ..terms import build
 from ..terms.dims import ONE, Dim, Index, Name, SizeAt, dim
+from ..terms.leaves import MAX_DIGITS
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from .latex import LATEX
@@ -274,8 +275,8 @@ def read_number(node: Node, text: str) -> Fraction:
     """The exact value of a number.  Raises :class:`LimitExceeded` when it is too long."""
     written = str(node.parts[0])
     mantissa, _, exponent = written.lower().partition("e")
-    if len(mantissa) + abs(int(exponent or 0) if len(exponent) < 8 else build.MAX_DIGITS) > build.MAX_DIGITS:
-        raise LimitExceeded(f"a number has more than {build.MAX_DIGITS} digits").locate(text, node.start, node.end)
+    if len(mantissa) + abs(int(exponent or 0) if len(exponent) < 8 else MAX_DIGITS) > MAX_DIGITS:
+        raise LimitExceeded(f"a number has more than {MAX_DIGITS} digits").locate(text, node.start, node.end)
     return Fraction(written)
 
 

@@ -63,3 +63,20 @@ def run(task: Task[T]) -> T:
         else:
             stack.append(wanted)
             value = None
+
+
+def is_zero(node: Node) -> bool:
+    """True for a literal 0, which stands for a zero of any shape."""
+    while node.kind in ("group", "negative", "positive", "filled") and len(node.nodes()) == 1:
+        node = node.nodes()[0]
+    return node.kind == "number" and float(str(node.parts[0])) == 0
+
+
+def is_flag(node: Node) -> bool:
+    """True for the word ``structured``, the last argument of a derivative along a structure."""
+    return node.kind == "name" and str(node.parts[0]) == "structured"
+
+
+def arguments(node: Node) -> list[Node]:
+    """The arguments of a call."""
+    return [] if node.parts[1] is None else node.parts[1].parts

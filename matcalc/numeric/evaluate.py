@@ -189,23 +189,11 @@ class _Machine:
 
     def _order(self, root: Term) -> list[_Planned]:
         """Arguments before the terms that use them; what is computed by need is left out."""
-        seen = {root}
         order: list[_Planned] = []
-        stack: list[tuple[Term, int]] = [(root, 0)]
-        while stack:
-            term, at = stack.pop()
-            compute = _lazy_product if has_indicator(term) else _VALUE[term.op]
-            args = () if compute in _BY_NEED else term.args[:1] if term.op is ops.STATE else term.args
-            while at < len(args) and args[at] in seen:
-                at += 1
-            if at < len(args):
-                stack.append((term, at + 1))
-                seen.add(args[at])
-                stack.append((args[at], 0))
-            else:
-                if not term.indices:
-                    check_size(*self.shape(term))
-                order.append((term, *self._bindings(term), compute, args))
+        for term in postorder(root, needed=_needed):
+            if not term.indices:
+                check_size(*self.shape(term))
+            order.append((term, *self._bindings(term), _computation(term), _needed(term)))
         return order
 
     def _bindings(self, term: Term) -> tuple[tuple[Index, ...], tuple[Symbol, ...]]:
@@ -265,6 +253,17 @@ def _restore(frame: dict[Atom, int], index: Index, outside: int | None) -> None:
         frame.pop(index, None)
     else:
         frame[index] = outside
+
+
+def _computation(term: Term) -> Evaluator:
+    return _lazy_product if has_indicator(term) else _VALUE[term.op]
+
+
+def _needed(term: Term) -> tuple[Term, ...]:
+    """The arguments that are computed before the term; the others by need."""
+    if _computation(term) in _BY_NEED:
+        return ()
+    return term.args[:1] if term.op is ops.STATE else term.args
 
 
 def has_indicator(term: Term) -> bool:

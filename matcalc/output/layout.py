@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import LimitExceeded
 from ..terms import ops
-from ..terms.build import joint_shapes
-from ..terms.build import part as part_of
+from ..terms.binders import joint_shapes
+from ..terms.binders import part as part_of
 from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
 from ..terms.ops import Op
 from ..terms.symbols import Loop, Member, Range, Symbol, Unknown

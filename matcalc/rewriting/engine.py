@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from ..bounds import tick
 from ..errors import LimitExceeded
 from ..terms import ops
-from ..terms.build import add, had, kron, mul, times, transpose, with_args
+from ..terms.arithmetic import add, had, times
 from ..terms.dims import ONE, Name
 from ..terms.ops import Op
+from ..terms.products import kron, mul, transpose
+from ..terms.rebuild import with_args
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .facts import Facts

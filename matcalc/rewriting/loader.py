@@ -202,7 +202,7 @@ class _Reader:
         return [left.parts[1].parts[0]], list(right.parts[:-1] if right.kind == "product" else [])
 
     def _matrix(self, work: Elaboration, factors: list[Node]) -> Term:
-        from ..terms.build import mul
+        from ..terms.products import mul
 
         return mul(*(work.build(f) for f in factors))
 

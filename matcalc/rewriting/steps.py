@@ -88,7 +88,7 @@ def stepwise(rewriter: Rewriter, term: Term) -> list[Step]:
 
 def replace_outermost(term: Term, mapping: dict[Term, Term]) -> Term:
     """Replace the places in ``mapping`` that lie inside no other of them; bound indices stay as they are."""
-    from ..terms.build import with_args
+    from ..terms.rebuild import with_args
 
     made: dict[Term, Term] = dict(mapping)
     stack = [term]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .dims import Atom, Dim, Index, dim, substitute, substitute_atom
+from .leaves import sym
+from .rebuild import with_args, with_attr
 from .symbols import Loop, Member, Range, Symbol
 from .term import Term
 
 
-def postorder(*roots: Term) -> list[Term]:
-    """All distinct sub-terms, arguments before the terms that use them."""
+def postorder(*roots: Term, needed: Callable[[Term], Sequence[Term]] | None = None) -> list[Term]:
+    """All distinct sub-terms, arguments before the terms that use them.
+
+    ``needed`` says which arguments of a term to enter; without it, all.
+    """
     seen: set[Term] = set()
     order: list[Term] = []
     for root in roots:
@@ -21,7 +26,7 @@ def postorder(*roots: Term) -> list[Term]:
         seen.add(root)
         while stack:
             term, at = stack.pop()
-            args = term.args
+            args = term.args if needed is None else needed(term)
             while at < len(args) and args[at] in seen:
                 at += 1
             if at < len(args):
@@ -113,8 +118,6 @@ def moved_symbol(symbol: Symbol, atoms: Mapping[Atom, Dim]) -> Symbol:
 
 def rebuild(root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None]) -> Term:
     """Bottom-up copy: ``change(term, new_args)`` gives the new term, or None to rebuild it as it is."""
-    from .build import with_args
-
     made: dict[Term, Term] = {}
     for term in postorder(root):
         args = tuple(made[a] for a in term.args)
@@ -155,8 +158,6 @@ def open_state(term: Term) -> tuple[Loop, Term]:
 
     A bound previous state never has that name, so it can be replaced without capture.
     """
-    from .build import sym
-
     loop: Loop = term.attr
     slot = loop.slot
     free = Symbol(slot.name + "°", slot.rows, slot.cols, slot.facts, slot.role)
@@ -174,8 +175,6 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
 
     A bound index that occurs free in a replacement is renamed first.
     """
-    from .build import with_args, with_attr
-
     atoms = atoms or {}
     incoming: frozenset[Index] = frozenset()
     for value in terms.values():

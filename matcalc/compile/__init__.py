@@ -1,0 +1,1 @@
+"""From terms to code: the passes of the compiler, one module each."""

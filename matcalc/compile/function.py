@@ -1,0 +1,75 @@
+"""Functions made from generated source."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from inspect import Parameter, Signature
+from typing import Any
+
+from ..errors import MatcalcError
+from ..terms.term import Term
+from .names import identifier, sources_of
+from .source import to_numpy
+
+
+class GeneratedFunction:
+    """A function made from source: called with keyword arguments, shows its ``source``, can be pickled.
+
+    Names are taken as the user wrote them too (``lambda`` for ``lambda_``, ``Σ`` for ``Sigma``).
+    ``accept`` names further arguments that may be given and are not used.
+    """
+
+    def __init__(self, source: str, name: str, accept: Iterable[str] = ()) -> None:
+        self.source, self.name = source, name
+        self.accept = tuple(sorted({identifier(a) for a in accept}))
+        place = f"<matcalc {name} {blake2b(source.encode(), digest_size=6).hexdigest()}>"
+        space: dict[str, Any] = {"__name__": "matcalc.generated"}
+        exec(compile(source, place, "exec"), space)
+        linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
+        self._function: Callable[..., Any] = space[name]
+        self.arguments: tuple[str, ...] = _keywords(self._function)
+        self.__signature__ = Signature(
+            [Parameter(a, Parameter.KEYWORD_ONLY) for a in sorted({*self.arguments, *self.accept})]
+        )
+        self.__name__ = name
+        self.__doc__ = self._function.__doc__
+
+    def __call__(self, **values: Any) -> Any:
+        """The value.  Raises :class:`MatcalcError` that names what is missing or unknown."""
+        given = {key if key in self.arguments else identifier(key): value for key, value in values.items()}
+        unknown = sorted(given.keys() - {*self.arguments, *self.accept})
+        missing = sorted(set(self.arguments) - given.keys())
+        if unknown or missing:
+            told = [f"missing {', '.join(missing)}"] if missing else []
+            told += [f"unknown {', '.join(unknown)}"] if unknown else []
+            takes = ", ".join(self.arguments) or "nothing"
+            raise MatcalcError(f"{self.name}: {'; '.join(told)}", hint=f"the arguments are {takes}")
+        return self._function(**{name: given[name] for name in self.arguments})
+
+    def __repr__(self) -> str:
+        return f"<{self.name}({', '.join(self.arguments)})>"
+
+    def __reduce__(self) -> tuple[type[GeneratedFunction], tuple[str, str, tuple[str, ...]]]:
+        return GeneratedFunction, (self.source, self.name, self.accept)
+
+
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = function.__code__
+    return tuple(code.co_varnames[: code.co_kwonlyargcount])
+
+
+def compile_numpy(
+    term: Term | Mapping[str, Term],
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    form: str = "array",
+    accept: Iterable[str] = (),
+) -> GeneratedFunction:
+    """The function that :func:`to_numpy` writes, ready to call.
+
+    Declared ``inputs`` that turn out not to be needed are accepted and ignored, as are those named in ``accept``.
+    """
+    spare = [source.name for source in sources_of(inputs or ())]
+    return GeneratedFunction(to_numpy(term, name, inputs, form), identifier(name), [*accept, *spare])

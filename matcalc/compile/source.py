@@ -1,0 +1,104 @@
+"""A term as the source of a stand-alone NumPy function.
+
+Scalars are floats, columns and rows 1-D arrays, all else 2-D arrays; which of them a term is, is
+known from its shape.  Shared parts are computed once, in the outermost place at which everything
+they need is known; sums and products over an index are loops; a product with an indicator is
+computed only where the indicator is 1.
+
+All states of a recurrence are one node, its track, whatever states of it are looked up: one loop,
+which keeps the last state only, or all of them in a dict by their index when several are needed.
+
+Nothing here is recursive in the depth of the term.  From the users to the used, each node gets
+its scope (:mod:`.scopes`); from the used to the users, its expression (:mod:`.writer`); then the
+head of the function reads off the arrays the sizes that the body asked for (:mod:`.arguments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..errors import MatcalcError
+from ..terms import ops
+from ..terms.term import Term
+from .arguments import Head
+from .graph import Graph
+from .helpers import HELPERS
+from .names import Names, identifier
+from .operators import CODE
+from .pieces import returned
+from .scopes import Plan
+from .writer import Writer, shortened
+
+FORMS = ("array", "matrix2d")
+
+
+def to_numpy(
+    term: Term | Mapping[str, Term],
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    form: str = "array",
+) -> str:
+    """Source of a function ``name`` that computes the term from keyword arguments.
+
+    ``inputs`` are variables and members of families whose arrays may serve to read sizes off;
+    those that are not needed do not become arguments.  ``form`` is ``array`` (a scalar is a float,
+    a vector (n,), all else 2-D) or ``matrix2d`` (everything 2-D).  A mapping of names to terms
+    gives a function that returns a dict.  Raises :class:`MatcalcError` for a term with a
+    differential or with an index outside its sum.
+    """
+    if form not in FORMS:
+        raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
+    roots = {"": term} if isinstance(term, Term) else dict(term)
+    graph = Graph(list(roots.values()))
+    _refuse(graph)
+    terms = graph.leaving_out_slots()
+    names = Names(terms, inputs or ())
+    writer = Writer(names, graph, Plan(graph).nodes)
+    results = {key: returned(writer.root(root), root, form) for key, root in roots.items()}
+    head = Head(names, writer, terms, inputs or ())
+    lines = [*head.lines(), *writer.lines]
+    if isinstance(term, Term):
+        lines.append(f"return {results['']}")
+    else:
+        lines += ["return {", *(f"    {key!r}: {text}," for key, text in results.items()), "}"]
+    return _module(identifier(name), lines, roots, head, writer)
+
+
+def _refuse(graph: Graph) -> None:
+    for root in graph.roots:
+        if graph.free(root):
+            raise MatcalcError("an index occurs outside its sum, product or recurrence")
+    for term in graph.terms:
+        if term.op is ops.DIFF:
+            raise MatcalcError("a differential has no value of its own: there is no code for d(...)")
+        if term.op not in CODE:
+            raise MatcalcError(f"there is no NumPy code for {term.op.name}")
+
+
+def _module(name: str, body: list[str], roots: Mapping[str, Term], head: Head, writer: Writer) -> str:
+    modules = [module for module in ("linalg", "special") if module in writer.helpers]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
+    helpers = [HELPERS[h] for h in sorted(writer.helpers) if h in HELPERS]
+    arguments = head.arguments
+    parameters = f"*, {', '.join(arguments)}" if arguments else ""
+    formulas = []
+    for key, term in roots.items():
+        large = term not in writer.printable
+        formula = "A large expression." if large else shortened(writer.formula(term, writer.top), 400)
+        formulas.append(f"{key} = {formula}" if key else formula)
+    for number, equations in enumerate(dict.fromkeys(writer.where)):
+        formulas += ["", f"where {equations}"] if number == 0 else [f"      {equations}"]
+    shapes = head.described()
+    doc = [*formulas, *(["", *shapes] if shapes else [])]
+    doc[0] = f'r"""{doc[0]}'
+    if len(doc) == 1:
+        doc[0] += '"""'
+    else:
+        doc.append('"""')
+    lines = [("    " + line).rstrip() for line in [*doc, *body]]
+    return (
+        "\n\n\n".join(
+            ["\n".join(imports), *(h.rstrip() for h in helpers), "\n".join([f"def {name}({parameters}):", *lines])]
+        )
+        + "\n"
+    )

@@ -1,0 +1,117 @@
+"""Pass 1: the shapes of sums, products and families over an index, and of what is made of sizes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import MatcalcError, ParseError, ShapeError
+from ..terms.dims import MINUS_ONE, Dim, Index, Name, dim, known_nonnegative, substitute
+from .integers import integer_call
+from .meanings import Bound, Frame
+from .names import ascii_name
+from .shapes import SCALAR, Shape
+from .syntax import Node, Task, arguments
+
+if TYPE_CHECKING:
+    from .inference import Inference
+
+
+def binder(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``sum(i=1..n, ...)``, ``prod`` and ``family``."""
+    args = arguments(node)
+    ranges, bodies = [a for a in args if a.kind == "range"], [a for a in args if a.kind != "range"]
+    word = str(node.parts[0])
+    product = word == "prod"
+    if not ranges or len(bodies) != 1 or args[-1] is not bodies[0]:
+        raise ParseError(f"{word} is written {word}(i=1..N, ...)").locate(frame.text, node.start, node.end)
+    if word != "sum" and len(ranges) > 1:
+        what = "an ordered product" if product else "a family"
+        raise ParseError(f"{what} has one index").locate(frame.text, node.start, node.end)
+    hidden: list[tuple[str, Dim | None]] = []
+    for range_ in ranges:
+        name = ascii_name(str(range_.parts[0].parts[0])) if range_.parts[0].kind == "name" else ""
+        if not name:
+            raise ParseError("the index of a sum is a name").locate(frame.text, range_.start, range_.end)
+        low: Dim = yield inference.integer(range_.parts[1], frame)
+        high: Dim = yield inference.integer(range_.parts[2], frame)
+        step = _direction(inference, low, high, range_, frame)
+        if step < 0 and not product:
+            low, high, step = high, low, 1
+        index = Index(1_000_000 + len(inference.index_names), low, high, step)
+        inference.index_names.append((index, str(range_.parts[0].parts[0])))
+        frame.ranges[range_] = Bound(index, step)
+        hidden.append((name, frame.bound.get(name)))
+        frame.bound[name] = dim(index)
+    frame.how[node] = word
+    shape: Shape = yield inference.resolved(bodies[0], frame)
+    for name, before in reversed(hidden):
+        if before is None:
+            del frame.bound[name]
+        else:
+            frame.bound[name] = before
+    return _chained(inference, shape, bodies[0], frame.ranges[ranges[0]], frame) if product else shape
+
+
+def _chained(inference: Inference, shape: Shape, node: Node, bound: Bound, frame: Frame) -> Shape:
+    """The shape of an ordered product, in which each factor has to fit the next."""
+    index, step = bound
+    rows, cols = inference.sizes.shape(shape)
+    after = substitute(rows, {index: dim(index) + step})
+
+    def error() -> MatcalcError:
+        following = after, substitute(cols, {index: dim(index) + step})
+        message = f"{frame.source(node)} is {inference.shown(shape)}, and the next one {inference.shown(following)}"
+        return ShapeError(f"in an ordered product each factor has to fit the next, but {message}").locate(
+            frame.text, node.start, node.end
+        )
+
+    inference.equal(after, cols, error)
+    rows, cols = inference.sizes.resolve(rows), inference.sizes.resolve(cols)
+    return substitute(rows, {index: index.lo}), substitute(cols, {index: index.hi})
+
+
+def _direction(inference: Inference, low: Dim, high: Dim, node: Node, frame: Frame) -> int:
+    """1 upwards, -1 downwards, by the rule of the contract."""
+    by = node.parts[3]
+    if by is not None:
+        step = int(str(by.parts[-1])) if str(by.parts[-1]).isdigit() else 0
+        if step != 1:
+            raise ParseError("a range goes by 1 or by -1").locate(frame.text, by.start, by.end)
+        return -1 if by.parts[0] is not None else 1
+    positive = [Name(name) for name in inference.root.scope.sizes]
+
+    def least(d: Dim) -> bool:
+        return known_nonnegative(d, positive)
+
+    rise = high - low
+    if least(rise):
+        return 1
+    if least(-rise):
+        return -1
+    up, down = least(rise + 1), least(MINUS_ONE * rise + 1)
+    if up != down:
+        return 1 if up else -1
+    if inference.patterns:
+        return 1
+    source = frame.source(node)
+    raise ParseError(
+        f"it is not known whether {source} goes up or down", hint=f"write {source} by 1 or {source} by -1"
+    ).locate(frame.text, node.start, node.end)
+
+
+def ind(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``ind(k >= 2)``."""
+    args = arguments(node)
+    if len(args) != 1 or args[0].kind not in ("relation", "equation"):
+        raise ParseError("ind takes a relation between integers: ind(k >= 2)").locate(frame.text, node.start, node.end)
+    sides = args[0].nodes()
+    frame.dims[node] = [(yield inference.integer(sides[0], frame)), (yield inference.integer(sides[1], frame))]
+    frame.how[node] = "ind"
+    return SCALAR
+
+
+def extent(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
+    """``rows(A)`` and ``cols(A)``, as numbers."""
+    frame.dims[node] = [(yield from integer_call(inference, node, frame))]
+    frame.how[node] = "size"
+    return SCALAR

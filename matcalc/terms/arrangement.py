@@ -1,0 +1,168 @@
+"""Constructors that put entries elsewhere: vec, triangles, diagonals, entries and blocks.
+
+An entry of a matrix that is written out is that entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import ShapeError
+from . import ops
+from .dims import ONE, ZERO, DimLike, dim
+from .fit import mismatch, require_square, show_shape
+from .leaves import eye, half_size, ones, zeros
+from .products import transpose
+from .rebuild import register, with_attr
+from .symbols import Grid
+from .term import Term, make
+
+
+def vec(term: Term) -> Term:
+    """The columns stacked; of a column, itself."""
+    if term.cols is ONE:
+        return term
+    if term.op is ops.ZEROS:
+        return zeros(term.rows * term.cols)
+    return make(ops.VEC, (term,), None, term.rows * term.cols, ONE)
+
+
+def unvec(term: Term, m: DimLike, n: DimLike) -> Term:
+    """The m×n matrix whose columns stacked are the vector."""
+    a, b = dim(m), dim(n)
+    if term.cols is not ONE or term.rows is not a * b:
+        raise ShapeError(
+            f"unvec to {show_shape(a, b)} needs a vector of length {a * b}, not {show_shape(term.rows, term.cols)}"
+        )
+    if b is ONE:
+        return term
+    if term.op is ops.VEC and term.args[0].shape == (a, b):
+        return term.args[0]
+    return make(ops.UNVEC, (term,), (a, b), a, b)
+
+
+def vech(term: Term) -> Term:
+    """The columns of the lower triangle stacked."""
+    require_square("vech", term)
+    if term.is_scalar:
+        return term
+    if term.op is ops.ZEROS:
+        return zeros(half_size(term.rows))
+    return make(ops.VECH, (term,), None, half_size(term.rows), ONE)
+
+
+def tril(term: Term) -> Term:
+    """The lower triangle, the rest zero."""
+    if term.cols is ONE or term.op in (ops.EYE, ops.ZEROS):
+        return term
+    return make(ops.TRIL, (term,), None, term.rows, term.cols)
+
+
+def triu(term: Term) -> Term:
+    """The upper triangle, the rest zero."""
+    if term.rows is ONE or term.op in (ops.EYE, ops.ZEROS):
+        return term
+    return make(ops.TRIU, (term,), None, term.rows, term.cols)
+
+
+def diag(term: Term) -> Term:
+    """Of a vector, the diagonal matrix; of a matrix, the vector of its diagonal."""
+    if term.is_scalar:
+        return term
+    if term.cols is ONE:
+        if term.op is ops.ZEROS:
+            return zeros(term.rows, term.rows)
+        if term.op is ops.ONES:
+            return eye(term.rows)
+        return make(ops.DIAG, (term,), None, term.rows, term.rows)
+    require_square("diag of a matrix", term)
+    if term.op is ops.EYE:
+        return ones(term.rows)
+    if term.op is ops.ZEROS:
+        return zeros(term.rows)
+    return make(ops.DIAGONAL, (term,), None, term.rows, ONE)
+
+
+def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
+    """One entry, counted from 1; of a vector the second index may be left out."""
+    a, b = dim(i), dim(j)
+    if term.is_scalar:
+        return term
+    if term.rows is ONE and term.cols is not ONE and b is ONE:
+        a, b = b, a
+    if term.op is ops.TRANSPOSE:
+        return entry(term.args[0], b, a)
+    for at, length in ((a, term.rows), (b, term.cols)):
+        if (at.constant is not None and at.constant < 1) or ((at - length).constant or 0) > 0:
+            raise ShapeError(f"there is no entry {at} among 1 to {length}")
+    if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
+        grid: Grid = term.attr
+        return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
+    return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
+
+
+def submatrix(term: Term, i: DimLike, j: DimLike, k: DimLike = 1, l: DimLike = 1) -> Term:
+    """The block of the rows i to j and the columns k to l, counted from 1."""
+    a, b, c, d = dim(i), dim(j), dim(k), dim(l)
+    rows, cols = b - a + 1, d - c + 1
+    for first, last, count, length, what in ((a, b, rows, term.rows, "rows"), (c, d, cols, term.cols, "columns")):
+        past, number = (last - length).constant, count.constant
+        if (
+            (first.constant is not None and first.constant < 1)
+            or (past or 0) > 0
+            or (number is not None and number < 1)
+        ):
+            raise ShapeError(f"the {what} {first} to {last} are not among the {what} 1 to {length}")
+    if a is ONE and c is ONE and b is term.rows and d is term.cols:
+        return term
+    if a is b and c is d:
+        return entry(term, a, c)
+    if term.op is ops.TRANSPOSE:
+        return transpose(submatrix(term.args[0], c, d, a, b))
+    if term.op is ops.ZEROS or term.op is ops.ONES:
+        return with_attr(term, (), (rows, cols))
+    return make(ops.SLICE, (term,), (a, b, c, d), rows, cols)
+
+
+def block(rows: Sequence[Sequence[Term]]) -> Term:
+    """A matrix of blocks, given row by row."""
+    width = len(rows[0])
+    for row in rows:
+        if len(row) != width:
+            raise ShapeError(f"block rows have {width} and {len(row)} blocks")
+        for a in row[1:]:
+            if a.rows is not row[0].rows:
+                raise mismatch("blocks side by side need equal rows", row[0], a)
+    for j in range(width):
+        for row in rows[1:]:
+            if row[j].cols is not rows[0][j].cols:
+                raise mismatch("blocks below one another need equal columns", rows[0][j], row[j])
+    if len(rows) == 1 and width == 1:
+        return rows[0][0]
+    height = ZERO
+    for row in rows:
+        height = height + row[0].rows
+    breadth = ZERO
+    for a in rows[0]:
+        breadth = breadth + a.cols
+    return make(ops.BLOCK, tuple(a for row in rows for a in row), Grid(len(rows), width), height, breadth)
+
+
+def _grid(args: tuple[Term, ...], attr: Grid) -> Term:
+    return block([args[i * attr.cols : (i + 1) * attr.cols] for i in range(attr.rows)])
+
+
+register(
+    {
+        ops.VEC: lambda a, _: vec(a[0]),
+        ops.UNVEC: lambda a, attr: unvec(a[0], *attr),
+        ops.VECH: lambda a, _: vech(a[0]),
+        ops.TRIL: lambda a, _: tril(a[0]),
+        ops.TRIU: lambda a, _: triu(a[0]),
+        ops.DIAG: lambda a, _: diag(a[0]),
+        ops.DIAGONAL: lambda a, _: diag(a[0]),
+        ops.ENTRY: lambda a, attr: entry(a[0], *attr),
+        ops.SLICE: lambda a, attr: submatrix(a[0], *attr),
+        ops.BLOCK: _grid,
+    }
+)
