@@ -1,8 +1,8 @@
 """Quadratic matrix equations in a positive definite unknown.
 
 ``X*A*X = B`` has the positive definite solution ``A^(-1/2)*(A^(1/2)*B*A^(1/2))^(1/2)*A^(-1/2)``.  An equation
-``X*S*X - X*B - B'*X = Q`` becomes that by completing the square where ``S^-1*B`` is symmetric; a polynomial in X and one
-symmetric matrix, which then commute, is solved as one of numbers.
+``X*S*X - X*B - B'*X = Q`` becomes that by completing the square where ``S^-1*B`` is symmetric; a polynomial in X and
+one symmetric matrix, which then commute, is solved as one of numbers.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def _pure(system: System, product: Product, constant: Term, unknown: Term) -> It
         yield Move("take the positive semidefinite root", Equation(unknown, root), (*needs, (value, "psd")))
         return
     needs += [(middle, "posdef"), (value, "psd")]
-    yield Move("solve the Riccati equation X*A*X = B", Equation(unknown, geometric(system, middle, value)), tuple(needs))
+    yield Move(
+        "solve the Riccati equation X*A*X = B", Equation(unknown, geometric(system, middle, value)), tuple(needs)
+    )
 
 
 def geometric(system: System, middle: Term, value: Term) -> Term:

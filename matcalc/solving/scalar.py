@@ -41,14 +41,55 @@ class Ratio:
 def powers(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """Two powers of the unknown, or of one function of it, or a quadratic equation."""
     residual = equation.residual
-    if residual is unknown:
+    if residual is unknown or residual.shape != unknown.shape:
         return
+    if unknown.is_scalar:
+        residual = split_exponentials(system, residual, unknown)
+        if residual is not equation.residual:
+            yield Move("take the factor out of the exponential", Equation(residual, build.ZERO_NUM))
+            return
     for part in postorder(residual):
-        if part.op is ops.FUN and contains(part, unknown) and part.shape == unknown.shape:
-            if not contains(replace(residual, {part: build.zeros(part.rows, part.cols)}), unknown):
-                yield from _in_powers(system, equation, part)
-                return
+        if part.op is not ops.FUN or part.shape != unknown.shape or not contains(part, unknown):
+            continue
+        if not contains(replace(residual, {part: build.zeros(*part.shape)}), unknown):
+            yield from _in_powers(system, equation, part)
+            return
     yield from _in_powers(system, equation, unknown)
+
+
+def split_exponentials(system: System, term: Term, unknown: Term) -> Term:
+    """``exp(k*x + v)`` as ``exp(k*x)*exp(v)`` for the scalar x and an array v: a factor of all entries."""
+    reader = Reader(system, unknown)
+    changed: dict[Term, Term] = {}
+    for node in postorder(term):
+        if node.op is not ops.FUN or node.attr != "exp" or node.is_scalar or not contains(node, unknown):
+            continue
+        try:
+            ratio = reader.read(system.expand(node.args[0]))
+        except NotPowers:
+            continue
+        top = ratio.top
+        if ratio.bottom is not None or set(top) != {build.ZERO_NUM, build.ONE_NUM}:
+            continue
+        slope = _multiple_of_ones(system.simplify(top[build.ONE_NUM]))
+        if slope is not None:
+            factor = build.fun("exp", build.times(slope, unknown))
+            changed[node] = build.smul(factor, build.fun("exp", system.simplify(top[build.ZERO_NUM])))
+    if not changed:
+        return term
+    return system.simplify(replace(term, changed))
+
+
+def _multiple_of_ones(term: Term) -> Term | None:
+    """s where the term is s, or an array with all entries s."""
+    number, rest = coefficient(term)
+    if rest.is_scalar:
+        return term
+    if rest.op is ops.ONES:
+        return build.num(number)
+    if rest.op is ops.SCALE and rest.args[1].op is ops.ONES:
+        return build.times(build.num(number), rest.args[0])
+    return None
 
 
 def _in_powers(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
@@ -63,14 +104,18 @@ def _in_powers(system: System, equation: Equation, unknown: Term) -> Iterator[Mo
         needs = (*needs, (reader.value(ratio.bottom), "nonzero"))
     exponents = sorted(top, key=_order, reverse=True)
     if len(exponents) == 2:
-        yield from _two(reader, top, exponents, needs)
+        yield from _two(reader, equation, top, exponents, needs)
     elif len(exponents) == 3:
         yield from _three(reader, top, exponents, needs)
     elif len(exponents) == 1 and _is_number(exponents[0]) and Fraction(exponents[0].attr) > 0:
-        yield Move("divide by the other factor", Equation(unknown, reader.zero), (*needs, (top[exponents[0]], "nonzero")))
+        yield Move(
+            "divide by the other factor", Equation(unknown, reader.zero), (*needs, (top[exponents[0]], "nonzero"))
+        )
 
 
-def _two(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need, ...]) -> Iterator[Move]:
+def _two(
+    reader: Reader, before: Equation, top: Powers, exponents: list[Term], needs: tuple[Need, ...]
+) -> Iterator[Move]:
     high, low = exponents
     step = reader.system.simplify(build.sub(high, low))
     leading, constant = top[high], top[low]
@@ -82,7 +127,9 @@ def _two(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need, 
     if symbolic is build.ONE_NUM and Fraction(number) < 0:
         step, value = build.neg(step), reader.quotient(build.neg(leading), constant)
         leading = constant
-    yield Move(name, Equation(build.power_of(reader.unknown, step), value), (*needs, (leading, "nonzero")))
+    after = Equation(build.power_of(reader.unknown, step), value)
+    if after.left is not before.left or contains(before.right, reader.unknown):
+        yield Move(name, after, (*needs, (leading, "nonzero")))
 
 
 def _three(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need, ...]) -> Iterator[Move]:

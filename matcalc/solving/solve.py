@@ -17,10 +17,7 @@ from ..terms import build
 from ..terms.term import Term
 from ..terms.walk import contains, replace, size
 from .equation import Condition, Equation, Solution, SolveStep, occurrences, under_inverse
-from .riccati import quadratic
-from .scalar import powers
 from .strategies import SIMPLIFY, STRATEGIES, Move, Need
-from .undo import undo
 
 MAX_EQUATIONS = 400
 """The search looks at no more than this many equations for one unknown."""
@@ -109,7 +106,7 @@ def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveS
         looked_at += 1
         if current.left is unknown and not contains(current.right, unknown):
             return _path(system, parent, current)
-        for strategy in (*STRATEGIES, undo, powers, quadratic):
+        for strategy in STRATEGIES:
             for move in strategy(system, current, unknown):
                 if move.after in parent or not _allowed(system, move):
                     continue

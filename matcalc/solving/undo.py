@@ -25,13 +25,13 @@ def undo(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """The addend that holds the unknown alone on the left, then the inverse of its outermost operation."""
     parts = addends(equation.residual)
     holding = [a for a in parts if contains(a, unknown)]
-    if len(holding) != 1 or holding[0] is unknown:
+    if len(holding) != 1 or (equation.left is unknown and not contains(equation.right, unknown)):
         return
     free = [a for a in parts if not contains(a, unknown)]
     number, inside = coefficient(holding[0])
     rest = build.sum_of(free, inside.rows, inside.cols)
     alone = Equation(holding[0], build.neg(rest)) if number > 0 else Equation(build.neg(holding[0]), rest)
-    if alone != equation and free:
+    if alone != equation and (free or alone.left is unknown):
         yield Move("bring to the other side", alone)
         return
     number, inside = coefficient(alone.left)
@@ -49,7 +49,7 @@ Inverse = tuple[str, Term, Term, tuple[Need, ...]]
 
 
 def inverse(system: System, term: Term, right: Term, unknown: Term) -> Inverse | None:
-    """``f(G) = right`` as ``G = f⁻¹(right)``: the rule, G, its value, and what must hold; None where f has no inverse."""
+    """``f(G) = right`` as ``G = f⁻¹(right)``: the rule, G, its value, and what must hold; None without an inverse."""
     op = term.op
     if op is ops.TRANSPOSE:
         return "transpose both sides", term.args[0], build.transpose(right), ()
@@ -186,9 +186,7 @@ def _inverse_softplus(term: Term) -> Term:
     return _log(build.sub(build.fun("exp", term), _one_like(term)))
 
 
-_FUNCTIONS: dict[
-    object, tuple[str, Callable[[Term], Term], Callable[[Term], Iterator[Need]]]
-] = {
+_FUNCTIONS: dict[object, tuple[str, Callable[[Term], Term], Callable[[Term], Iterator[Need]]]] = {
     "exp": ("take the logarithm", _log, _positive),
     "log": ("take the exponential", lambda t: build.fun("exp", t), _nothing),
     "sigmoid": ("invert the sigmoid", _logit, _between),
