@@ -53,6 +53,13 @@ def _in_words(term: Term, fact: str) -> str:
     return _WORDS.get("maxrank" if fact == "fixedrank" and term.op in (ops.SYM, ops.MEMBER) else fact, fact)
 
 
+def fact_words(term: Term, fact: str) -> str:
+    """How a fact is said after its term: ``> 0``, ``is positive definite``."""
+    if fact in _SIGNS:
+        return _SIGNS[fact][0] + ("" if term.is_scalar else " entry by entry")
+    return f"is {_in_words(term, fact)}"
+
+
 def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
     """``n ≠ 0``, ``Σ is positive definite``; unless ``told``, without the recurrences in it."""
     if term.is_scalar and fact in _SIGNS:

@@ -24,11 +24,11 @@ from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
 from .match import HOLE, is_variable
-from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
+from .rule import CURVATURES, FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
 RULE_FILES = (
     *("differential", "elementwise", "adjoint", "vec", "simplify", "expand"),
-    *("collect", "rearrange", "present", "facts"),
+    *("collect", "rearrange", "present", "facts", "convexity"),
 )
 LINEAR = ("adjoint", "vec")
 TRIED = ("collect", "rearrange", "present")
@@ -105,8 +105,9 @@ class _Reader:
         return error
 
     def _fact_name(self, fact: str, node: Node) -> str:
-        if fact not in FACTS:
-            raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(FACTS))}", node)
+        known = FACTS | CURVATURES if self.file.ruleset == "convexity" else FACTS
+        if fact not in known:
+            raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(known))}", node)
         return fact
 
     def _label(self, node: Node) -> str:
