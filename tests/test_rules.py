@@ -12,6 +12,7 @@ import pytest
 
 from matcalc.errors import MatcalcError
 from matcalc.resources import data_dir
+from matcalc.rewriting.lines import verify_on_lines
 from matcalc.rewriting.loader import LINEAR, RULE_FILES, LinearRow, load, load_text
 from matcalc.rewriting.rule import FACTS, Fact, Rule
 from matcalc.rewriting.verify import (
@@ -27,7 +28,8 @@ from matcalc.rewriting.verify import (
     verify_rule,
 )
 
-ROWS = [(name, row) for name in RULE_FILES for row in rows_of(load(name))]
+ROWS = [(name, row) for name in RULE_FILES if name != "convexity" for row in rows_of(load(name))]
+CURVATURES = load("convexity").file.facts
 RULES = [(name, row) for name, row in ROWS if isinstance(row, Rule)]
 
 
@@ -49,6 +51,19 @@ def test_holds(file, row, seed):
 @each([(name, row) for name, row in ROWS if not isinstance(row, LinearRow) and row.guards])
 def test_needs_its_guards(file, row):
     assert [show_guard(g) for g in superfluous_guards(row)] == []
+
+
+@pytest.mark.parametrize("row", CURVATURES, ids=lambda row: row.name)
+def test_holds_on_lines(row):
+    verdict = verify_on_lines(row)
+    assert verdict.ok, verdict.message
+
+
+@pytest.mark.parametrize("row", CURVATURES, ids=lambda row: row.name)
+def test_needs_its_guards_on_lines(row):
+    for guard in row.guards:
+        others = [g for g in row.guards if g is not guard]
+        assert not verify_on_lines(row, guards=others).ok, show_guard(guard)
 
 
 @each([(name, row) for name, row in ROWS if not isinstance(row, Fact)])
@@ -84,7 +99,7 @@ def test_every_file_is_tested():
 
 
 def test_names_are_unique_over_all_files():
-    names = [row_name(row) for _, row in ROWS]
+    names = [row_name(row) for _, row in ROWS] + [row.name for row in CURVATURES]
     assert sorted(n for n in set(names) if names.count(n) > 1) == []
 
 
@@ -215,7 +230,7 @@ REFUSED = {
     ),
     "ordered with a guard": (
         "[one] tr(A*B) -> tr(B*A) ordered if A is symmetric",
-        "line 5, column 1: [one] an ordered row exchanges two variables, or has a product A*B of two variables and no guards\n"
+        "line 5, column 1: [one] an ordered row exchanges two variables, or has a product A*B and no guards\n"
         "  [one] tr(A*B) -> tr(B*A) ordered if A is symmetric\n"
         "  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
     ),

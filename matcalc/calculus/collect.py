@@ -438,9 +438,13 @@ class Collector:
     def _search(self, total: Term) -> Iterable[Term]:
         """Forms of a sum, of equal ones the better first."""
         start = without_common_number(total)
+        yield start
+        yield total
         number, core = coefficient(start)
-        turned = build.times(build.num(-number), negated(core)) if core.op is ops.ADD and core.is_scalar else start
-        yield from (start, total, turned)
+        if core.op is ops.ADD and core.is_scalar:
+            turned = build.times(build.num(-number), negated(core))
+            if cost(turned)[0] < cost(start)[0]:
+                yield turned
         frontier = [start]
         seen = {start}
         for _ in range(len(total.args)):

@@ -16,6 +16,7 @@ from .text import to_text, to_unicode
 
 if TYPE_CHECKING:
     from ..solving.equation import Condition, Equation, SolveStep
+    from ..solving.proofs import ProofStep
     from .layout import IndexNames
 
 WIDTH = 88
@@ -51,6 +52,13 @@ def _without_sign(term: Term, fact: str) -> Term:
 def _in_words(term: Term, fact: str) -> str:
     """A fact as it is said; a variable keeps its rank nearby only where that is full."""
     return _WORDS.get("maxrank" if fact == "fixedrank" and term.op in (ops.SYM, ops.MEMBER) else fact, fact)
+
+
+def fact_words(term: Term, fact: str) -> str:
+    """How a fact is said after its term: ``> 0``, ``is positive definite``."""
+    if fact in _SIGNS:
+        return _SIGNS[fact][0] + ("" if term.is_scalar else " entry by entry")
+    return f"is {_in_words(term, fact)}"
 
 
 def text_condition(term: Term, fact: str, names: IndexNames | None = None, told: bool = True) -> str:
@@ -228,6 +236,11 @@ def text_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) 
 # ---------------------------------------------------------------- LaTeX
 
 
+def text_proof(steps: Sequence[ProofStep], names: IndexNames | None = None) -> list[str]:
+    """A proof as lines, each with the rule that gives it."""
+    return _columns([(step.text(names), f"[{step.rule}]") for step in steps])
+
+
 def _words(rule: str) -> str:
     return rule.replace("_", r"\_").replace("^", r"\^{}")
 
@@ -331,6 +344,11 @@ def data_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) 
         }
         for step in steps
     ]
+
+
+def data_proof(steps: Sequence[ProofStep], names: IndexNames | None = None) -> list[dict[str, Any]]:
+    """A proof as plain data."""
+    return [{"rule": step.rule, "text": step.text(names), "latex": step.latex(names)} for step in steps]
 
 
 def _plain(equation: Equation, names: IndexNames | None) -> str:

@@ -25,11 +25,11 @@ from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
 from ..terms.walk import attr_dims, free_atoms, postorder, replace
 from .match import HOLE, is_variable, reorders
-from .rule import FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
+from .rule import CURVATURES, FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
 RULE_FILES = (
     *("differential", "elementwise", "adjoint", "vec", "simplify", "expand"),
-    *("collect", "rearrange", "present", "facts"),
+    *("collect", "rearrange", "present", "facts", "convexity"),
 )
 LINEAR = ("adjoint", "vec")
 TRIED = ("collect", "rearrange", "present")
@@ -106,8 +106,9 @@ class _Reader:
         return error
 
     def _fact_name(self, fact: str, node: Node) -> str:
-        if fact not in FACTS:
-            raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(FACTS))}", node)
+        known = FACTS | CURVATURES if self.file.ruleset == "convexity" else FACTS
+        if fact not in known:
+            raise self._refuse(f"no fact is called {fact!r}; there are: {', '.join(sorted(known))}", node)
         return fact
 
     def _label(self, node: Node) -> str:
@@ -169,7 +170,7 @@ class _Reader:
         for clause in (guard, given):
             self._guards_scoped(name, built_left, clause, work)
         if ordered is not None and (guards if reorders(built_left) else not _exchanges(built_left, built_right)):
-            message = "an ordered row exchanges two variables, or has a product A*B of two variables and no guards"
+            message = "an ordered row exchanges two variables, or has a product A*B and no guards"
             raise self._refuse(f"[{name}] {message}", node)
         rule = Rule(
             name,

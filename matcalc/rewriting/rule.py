@@ -89,3 +89,6 @@ FACTS = frozenset(
     }
 )
 """The facts that rules and declarations may name."""
+
+CURVATURES = frozenset({"convex", "concave", "affine", "constant"})
+"""What an expression may be in the variables that a question is about; facts of ``rules/convexity.rules`` only."""

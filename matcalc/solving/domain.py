@@ -1,0 +1,90 @@
+"""Where a function is defined and twice differentiable, and whether that set is convex."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..rewriting.facts import Query
+from ..terms import ops
+from ..terms.symbols import Unknown
+from ..terms.term import Term
+from ..terms.walk import dependents
+from .forms import CURVED_FACTS, affine_parts, facts_of
+
+SMOOTH = frozenset(
+    {
+        *(ops.ADD, ops.TIMES, ops.SCALE, ops.MUL, ops.HAD, ops.KRON, ops.KHATRIRAO, ops.TRANSPOSE),
+        *(ops.SOFTMAX, ops.SOFTMAXROWS, ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.TR, ops.DET, ops.VEC, ops.UNVEC),
+        *(ops.VECH, ops.TRIL, ops.TRIU, ops.DIAG, ops.DIAGONAL, ops.TOTAL, ops.ENTRY, ops.SLICE, ops.BLOCK),
+        *(ops.EXPM, ops.DEXPM, ops.SUM, ops.INNER, ops.SYM, ops.MEMBER),
+    }
+)
+"""Operations with two derivatives everywhere."""
+
+ENTIRE = frozenset({"exp", "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "sigmoid", "softplus", "erf", "erfc"})
+ON_POSITIVE = frozenset({"lgamma", "digamma", "trigamma"})
+DEFINITE_ONLY = frozenset({ops.INV, ops.LOGDET, ops.SQRTM, ops.LOGM})
+
+
+class Domain(NamedTuple):
+    """What holds wherever the function has a value, and what must be shown for it to be smooth there."""
+
+    implied: frozenset[Query]
+    required: tuple[Query, ...]
+
+
+def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
+    """The domain of a function of the unknowns; None where it is not known to be smooth on a convex set.
+
+    log(E) and E^(1/2) with E affine are real on the convex set where E ≥ 0; elsewhere E > 0 is to be shown.
+    """
+    affine = affine_parts(function, unknowns)
+    implied: set[Query] = set()
+    required: dict[Query, None] = {}
+    for node in dependents(function, unknowns):
+        op = node.op
+        if op in SMOOTH:
+            continue
+        inside = node.args[0] if node.args else node
+        if op is ops.FUN and (isinstance(node.attr, Unknown) or node.attr in ENTIRE):
+            continue
+        if (op is ops.FUN and node.attr == "log") or (op is ops.POW and _is_root(node)):
+            if inside in affine:
+                implied.add((inside, "positive"))
+            else:
+                required[inside, "positive"] = None
+        elif op is ops.FUN and node.attr in ON_POSITIVE:
+            required[inside, "positive"] = None
+        elif op is ops.POW:
+            exponent = node.args[1]
+            if exponent.op is not ops.NUM or exponent.attr < 0:
+                required[inside, "positive"] = None
+        elif op in DEFINITE_ONLY or (op is ops.MPOW and (node.attr.constant or -1) < 0):
+            required[inside, "posdef"] = None
+        elif op is not ops.MPOW:
+            return None
+    return Domain(frozenset(implied), tuple(required))
+
+
+def _is_root(power: Term) -> bool:
+    exponent = power.args[1]
+    return exponent.op is ops.NUM and not isinstance(exponent.attr, int)
+
+
+def convex_set(unknowns: Sequence[Term]) -> bool:
+    """The declared set of each unknown is convex, or has no part in what is shown."""
+    return not any(facts_of(u) & CURVED_FACTS for u in unknowns)
+
+
+def region(unknowns: Sequence[Term]) -> list[tuple[Term, str]]:
+    """For each unknown the open convex set on which many functions are well behaved, where it is not declared."""
+    found: list[tuple[Term, str]] = []
+    for u in unknowns:
+        facts = facts_of(u)
+        if u.is_scalar or u.is_vector:
+            if not facts & {"positive"}:
+                found.append((u, "positive"))
+        elif facts & {"symmetric", "diagonal", "psd"} and not facts & {"posdef"}:
+            found.append((u, "posdef"))
+    return found

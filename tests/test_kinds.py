@@ -1,0 +1,174 @@
+"""The kind of stationary points: proved by rules, and not contradicted by numbers."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcalc.calculus.system import system
+from matcalc.errors import MatcalcError
+from matcalc.interface.operations import new_scope
+from matcalc.language.elaborate import Elaboration, parse_expression
+from matcalc.language.parser import parse_syntax
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.sample import sample
+from matcalc.solving.equation import Condition, Equation
+from matcalc.solving.kind import point_kind
+from matcalc.terms.dims import dim
+from matcalc.terms.walk import replace
+
+PROBLEMS = tomllib.loads((Path(__file__).parent / "solve_kinds.toml").read_text(encoding="utf-8"))["problem"]
+
+
+def equation(text, scope):
+    node = parse_syntax(text, "script").nodes()[0]
+    node.kind = "equation"
+    work = Elaboration(scope, text)
+    work.infer(node)
+    work.settle()
+    return Equation(*work.sides(node))
+
+
+class Read:
+    """A problem of the table, as terms."""
+
+    def __init__(self, problem):
+        scope = new_scope()
+        scope.declare_all(problem["where"])
+        self.objective = parse_expression(problem["objective"], scope).term
+        self.unknowns = [parse_expression(name, scope).term for name in problem["point"]]
+        read = [parse_expression(value, scope).term for value in problem["point"].values()]
+        values = dict(zip(self.unknowns, read, strict=True))
+        for _ in self.unknowns:
+            values = {u: replace(v, {o: w for o, w in values.items() if o is not u}) for u, v in values.items()}
+        self.values = values
+        self.constraints = [equation(text, scope) for text in problem.get("subject_to", ())]
+        self.named = {name: parse_expression(name, scope).term for name in problem.get("data", {})}
+
+    def kind(self, conditions=()):
+        rules = system(frozenset())
+        return point_kind(rules, self.objective, self.unknowns, self.values, self.constraints, conditions)
+
+
+def named(problems):
+    return pytest.mark.parametrize("problem", problems, ids=[p["name"] for p in problems])
+
+
+@named(PROBLEMS)
+def test_kind_and_conditions(problem):
+    found = Read(problem).kind()
+    assert str(found) == problem["kind"]
+    assert sorted(f"{c.term} is {c.fact}" for c in found.conditions) == sorted(problem["conditions"])
+    assert all(c.reason and not c.known for c in found.conditions)
+    if found.kind != "undecided":
+        assert found.steps and all(str(step) and step.latex() for step in found.steps)
+
+
+def drawn(read, problem, seed):
+    """Data of the declared kind that meet the conditions, and the point."""
+    kinds = problem.get("data", {})
+    require = [(read.named[name], kind) for name, kind in kinds.items() if kind in ("positive", "nonneg")]
+    domain = "unit" if "unit" in kinds.values() else "any"
+    sizes = {dim(name).atom: size for name, size in problem.get("sizes", {}).items()}
+    terms = [read.objective, *read.values.values(), *(c.residual for c in read.constraints)]
+    env = sample(terms, seed, size_hint=(3, 4, 5), require=require, domain=domain, sizes=sizes)
+    for name, kind in kinds.items():
+        if kind == "posdef":
+            symbol = read.named[name].attr
+            root = env.symbols[symbol]
+            env = env.with_symbol(symbol, root @ root.T + np.eye(len(root)))
+    for unknown, value in read.values.items():
+        env = env.with_symbol(unknown.attr, evaluate(value, env))
+    return env
+
+
+def moved(env, unknown, step, rng):
+    """The unknown at a point nearby, in its declared set."""
+    value = env.symbols[unknown.attr]
+    direction = rng.normal(size=value.shape)
+    facts = unknown.attr.facts
+    if facts & {"orthogonal", "stiefel"}:
+        q, r = np.linalg.qr(value + step * direction)
+        return env.with_symbol(unknown.attr, q * np.sign(np.diag(r)))
+    if facts & {"symmetric", "posdef"}:
+        direction = direction + direction.T
+    if "diagonal" in facts:
+        direction = np.diag(np.diag(direction))
+    return env.with_symbol(unknown.attr, value + step * direction)
+
+
+def feasible(read, env, unknown):
+    """Back onto the constraint: scaled (norm, trace), or made orthonormal."""
+    value = env.symbols[unknown.attr]
+    text = str(read.constraints[0])
+    if "eye" in text:
+        q, r = np.linalg.qr(value)
+        return env.with_symbol(unknown.attr, q * np.sign(np.diag(r)))
+    left, right = (float(evaluate(side, env)[0, 0]) for side in (read.constraints[0].left, read.constraints[0].right))
+    factor = np.sqrt(right / left) if "'" in text else right / left
+    return env.with_symbol(unknown.attr, value * factor)
+
+
+@named([p for p in PROBLEMS if "imum" in p["kind"] and p.get("stationary", True)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_better_point_nearby(problem, seed):
+    read = Read(problem)
+    env = drawn(read, problem, seed)
+    best = float(evaluate(read.objective, env)[0, 0])
+    sign = 1.0 if "minimum" in problem["kind"] else -1.0
+    rng = np.random.default_rng(seed)
+    compared = 0
+    for step in (1e-3, 1e-2, *((0.1, 0.5, 2.0) if "global" in problem["kind"] else ())):
+        for _ in range(10):
+            there = env
+            for unknown in read.unknowns:
+                there = moved(there, unknown, step, rng)
+            if read.constraints:
+                there = feasible(read, there, read.unknowns[0])
+            try:
+                value = float(evaluate(read.objective, there)[0, 0])
+            except MatcalcError:
+                continue
+            if not np.isfinite(value) or not _inside(there, read.unknowns):
+                continue
+            compared += 1
+            assert sign * (value - best) >= -1e-8 * max(1.0, abs(best))
+    assert compared >= 10
+
+
+def _inside(env, unknowns):
+    for unknown in unknowns:
+        value = env.symbols[unknown.attr]
+        if "posdef" in unknown.attr.facts and np.linalg.eigvalsh(value).min() <= 0:
+            return False
+    return True
+
+
+@named([p for p in PROBLEMS if p["kind"] == "saddle"])
+def test_saddles_go_both_ways(problem):
+    read = Read(problem)
+    env = drawn(read, problem, 0)
+    here = float(evaluate(read.objective, env)[0, 0])
+    rng = np.random.default_rng(0)
+    changes = []
+    for _ in range(60):
+        there = env
+        for unknown in read.unknowns:
+            there = moved(there, unknown, 0.1, rng)
+        changes.append(float(evaluate(read.objective, there)[0, 0]) - here)
+    assert min(changes) < 0 < max(changes)
+
+
+def test_given_conditions_make_it_strict():
+    where = "A: matrix(m,n); x: vector(n); b: vector(m)"
+    problem = {"objective": "norm(A*x - b)^2", "where": where, "point": {"x": "inv(A'*A)*A'*b"}}
+    read = Read(problem)
+    scope = new_scope()
+    scope.declare_all(problem["where"])
+    gram = parse_expression("A'*A", scope).term
+    found = read.kind([Condition(gram, "invertible", False, "assumed")])
+    assert str(found) == "global strict minimum"
+    assert found.conditions == ()
