@@ -8,13 +8,15 @@ import pytest
 
 import matcalc as mc
 from matcalc.calculus.system import System, system
+from matcalc.solving.by_sympy import by_sympy
 from matcalc.solving.coupled import coupled
+from matcalc.solving.diagonal import diagonal
 from matcalc.solving.equation import Equation
 from matcalc.solving.linear import linear, matrix_linear
 from matcalc.solving.riccati import quadratic
 from matcalc.solving.scalar import powers
 from matcalc.solving.spectral_problems import spectral_extremum
-from matcalc.solving.strategies import Need, Strategy
+from matcalc.solving.strategies import Move, Need, Strategy
 from matcalc.solving.undo import undo
 from matcalc.terms import build
 from matcalc.terms.term import Term
@@ -47,8 +49,12 @@ def follow(strategies: tuple[Strategy, ...], equation: Equation, unknown: Term) 
     return None
 
 
-def held(rules: System, equation: Equation, unknown: Term) -> Iterator[object]:
+def held(rules: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     yield from coupled(lambda _, e, u: follow((powers, undo, linear), e, u), rules, equation, unknown)
+
+
+def by_diagonal(rules: System, equation: Equation, unknown: Term) -> Iterator[Move]:
+    yield from diagonal(lambda _, e, u: follow((powers, undo), e, u), rules, equation, unknown)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,14 @@ def held(rules: System, equation: Equation, unknown: Term) -> Iterator[object]:
         ((linear,), "A*x + (c'*x)*d = p", "x", {**VECTORS, "A": "matrix(n, n)"}, "inv(A + d*c')*p"),
         ((linear,), "A*X*B = C + X", "X", SQUARE, "unvec(inv(kron(B', A) - eye(n^2))*vec(C), n, n)"),
         ((linear,), "X*A*X = C", "X", SQUARE, None),
+        ((linear,), "A*x + t*sign(x) = p", "x", {**VECTORS, "A": "matrix(n, n)"}, None),
         ((held,), "X + tr(X)*A = B", "X", SQUARE, "B - tr(B)/(tr(A) + 1)*A"),
+        ((held,), "x + (c'*x)*d = p", "x", VECTORS, "p - (c'*p)/(c'*d + 1)*d"),
+        ((by_diagonal,), "t*inv(V) - inv(V)*A*inv(V) = 0", "V", SQUARE | {"V": "diagonal(n)"}, "diag(diag(A))/t"),
+        ((powers, undo), "sum(exp(x*ones(n) + p)) = 1", "x", VECTORS | {"x": "scalar"}, "-log(sum(exp(p)))"),
+        ((by_sympy,), "exp(2*x) + exp(x) = r", "x", NUMBERS, "log(1/2*sqrt(4*r + 1) - 1/2)"),
+        ((by_sympy,), "x + exp(x) = a", "x", NUMBERS, None),
+        ((by_sympy,), "x^3 + a*x + b = 0", "x", NUMBERS, None),
     ],
 )
 def test_strategies(

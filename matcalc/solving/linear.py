@@ -16,7 +16,7 @@ from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.spectral import sylvester
 from ..terms.term import Term
-from ..terms.walk import contains, replace
+from ..terms.walk import contains, postorder, replace
 from .equation import Equation
 from .strategies import Move, Need, addends
 
@@ -116,6 +116,8 @@ def _with_transpose(system: System, around: list[Sandwich], constant: Term, unkn
 def linear(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """Any linear equation, by its matrix."""
     residual = equation.residual
+    if any(t.op is ops.FUN and contains(t, unknown) for t in postorder(residual)):
+        return  # the derivative of a step vanishes, but a step is not linear
     if unknown.is_scalar or residual.rows * residual.cols != unknown.rows * unknown.cols:
         return
     try:
