@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .interface.derivative import Derivative
     from .interface.expr import Expr
     from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
-    from .interface.library import derivative, equal, hessian, parse, solve
+    from .interface.library import convexity, derivative, equal, hessian, parse, solve
     from .interface.session import Session
     from .interface.sympy_bridge import from_sympy, to_sympy
 
@@ -37,7 +37,7 @@ _INTERFACE = {
     "Derivative": "derivative",
     "Expr": "expr",
     "Session": "session",
-    **dict.fromkeys(("derivative", "equal", "hessian", "parse", "solve"), "library"),
+    **dict.fromkeys(("convexity", "derivative", "equal", "hessian", "parse", "solve"), "library"),
     **dict.fromkeys(
         ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"),
         "functions",
@@ -72,6 +72,7 @@ __all__ = [
     "Session",
     "ShapeError",
     "UnknownName",
+    "convexity",
     "derivative",
     "det",
     "diag",

@@ -42,7 +42,7 @@ SYMBOLS: dict[str, str] = {
 _SYMBOL = re.compile(r"\\(\^-?[A-Za-z0-9]+|_[0-9]|[A-Za-z]+)\Z")
 _WORD = re.compile(r"[A-Za-zΑ-Ωα-ω][A-Za-z0-9_Α-Ωα-ω₀-₉]*\Z")
 
-QUESTIONS = ("D", "grad", "hess", "d", "solve", "simplify", "expand", "factor", "steps")
+QUESTIONS = ("D", "grad", "hess", "d", "solve", "convexity", "simplify", "expand", "factor", "steps")
 KEYWORDS = ("assume", "extremum", "minimize", "maximize")
 COMMANDS = ("help", "steps", "latex", "code", "check", "quit", "exit")
 
@@ -193,6 +193,7 @@ TOPICS: dict[str, str] = {
     "expand": "expand(e)  multiplied out",
     "factor": "factor(e)  common factors collected",
     "steps": "steps(D(f, x))  the derivation;  steps(D(f, x), vec)  by vec;  steps  alone: of the last answer",
+    "convexity": "convexity(f, x)  convexity(f, {x, y})  convex, concave or affine, with the proof: steps",
     "latex": "latex  alone on a line: the last answer as LaTeX",
     "code": "code  alone on a line: NumPy source that computes the last answer",
     "check": "check  alone on a line: compare the last derivative with numbers",

@@ -22,6 +22,7 @@ from .expr import Expr, IndexNames
 from .operations import new_scope
 
 if TYPE_CHECKING:
+    from .convexity import Convexity
     from .solution import Solved
 
 Where = Mapping[str, str] | str | None
@@ -46,6 +47,14 @@ def _adopt(scope: Scope, term: Term) -> None:
             scope.symbols.setdefault(node.attr.name, node.attr)
         elif node.op is ops.MEMBER:
             scope.symbols.setdefault(node.attr.family.name, node.attr.family)
+
+
+def _assume_all(scope: Scope, assume: str | Sequence[str]) -> None:
+    for text in [assume] if isinstance(assume, str) else assume:
+        statement = f"assume {text}"
+        for node in parse_syntax(statement, "script").nodes():
+            for condition in node.nodes():
+                scope.assume(condition, statement)
 
 
 def scope_of(expression: Expr) -> Scope:
@@ -213,12 +222,32 @@ def solve(
     from .solution import solve_equations
 
     scope = _scope(where, let, *([unknowns] if isinstance(unknowns, str | Expr) else unknowns))
-    for text in [assume] if isinstance(assume, str) else assume:
-        statement = f"assume {text}"
-        for node in parse_syntax(statement, "script").nodes():
-            for condition in node.nodes():
-                scope.assume(condition, statement)
+    _assume_all(scope, assume)
     return solve_equations(equations, unknowns, scope)
+
+
+@bounded
+def convexity(
+    expr: Text,
+    wrt: Text | Sequence[Text],
+    where: Where = None,
+    let: Let = None,
+    assume: str | Sequence[str] = (),
+) -> Convexity:
+    """Whether a scalar expression is convex or concave in one variable or several jointly, with the proof.
+
+    The answer holds on the declared set of the variables (``posdef``, ``positive``) and under its
+    ``conditions``; ``assume`` adds facts.  Raises the errors of :func:`parse`.
+    """
+    from .convexity import Convexity
+
+    asked: list[Text] = [wrt] if isinstance(wrt, str | Expr) else list(wrt)
+    if not asked:
+        raise ParseError("the list of variables is empty", hint='write ["x", "y"]')
+    scope = _scope(where, let, expr, *asked)
+    _assume_all(scope, assume)
+    function = _read(expr, scope)
+    return Convexity(scope, function.term, [_read(one, scope).term for one in asked], _names(function))
 
 
 @bounded

@@ -29,6 +29,7 @@ from ..output.derivation import (
     data_condition,
     data_equations,
     data_known_condition,
+    data_proof,
     data_steps,
     latex_equations,
     latex_steps,
@@ -40,6 +41,7 @@ from ..output.derivation import (
 from ..rewriting.steps import Step, joined, stepwise
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
+from .convexity import Convexity
 from .derivative import Derivative
 from .expr import Expr, IndexNames
 from .library import Comparison, compare_terms
@@ -72,16 +74,20 @@ class Steps:
 
     steps: list[Any]
     names: IndexNames
-    of: Derivative | Solved | Expr
+    of: Derivative | Solved | Expr | Convexity
 
     def lines(self) -> list[str]:
         """One line a step."""
         if not self.steps:
             return ["nothing to do: the expression is simplified as it stands"]
+        if isinstance(self.of, Convexity):
+            return self.of.lines()
         return (text_equations if isinstance(self.of, Solved) else text_steps)(self.steps, self.names)
 
     def latex(self) -> str:
         """The derivation, aligned."""
+        if isinstance(self.of, Convexity):
+            return self.of.latex(steps=True)
         if isinstance(self.of, Solved):
             return latex_equations(self.steps, self.names)
         wrt = self.of.wrt.term if isinstance(self.of, Derivative) else None
@@ -89,6 +95,8 @@ class Steps:
 
     def to_json(self) -> list[dict[str, Any]]:
         """The steps as plain data."""
+        if isinstance(self.of, Convexity):
+            return data_proof(self.steps, self.names)
         return (data_equations if isinstance(self.of, Solved) else data_steps)(self.steps, self.names)
 
 
@@ -97,14 +105,14 @@ class Answer:
     """What a statement gave.
 
     ``kind`` is ``declaration``, ``definition``, ``assumption``, ``expression``, ``derivative``,
-    ``steps``, ``solution``, ``identity``, or ``latex``, ``code``, ``check`` for what was asked about
+    ``steps``, ``solution``, ``identity``, ``convexity``, or ``latex``, ``code``, ``check`` for what was asked about
     the answer before; ``value`` is the object behind it.  ``start`` and ``end`` are the place of the
     statement in the text.
     """
 
     kind: str
     statement: str = ""
-    value: Derivative | Solved | Expr | Steps | Comparison | str | None = None
+    value: Derivative | Solved | Expr | Steps | Comparison | Convexity | str | None = None
     label: str = ""
     assumed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -136,7 +144,7 @@ class Answer:
         """What has to hold for the answer."""
         if isinstance(self.value, Derivative):
             return [text_condition(term, fact, self.value.names) for term, fact in self.value.conditions]
-        if isinstance(self.value, Solved):
+        if isinstance(self.value, Solved | Convexity):
             return needed(self.value.conditions, self.value.names)
         return []
 
@@ -180,8 +188,10 @@ class Answer:
             "notes": list(dict.fromkeys([*self.notes, *(value.notes if isinstance(value, Derivative) else [])])),
             "text": "\n".join(self.text()) if isinstance(value, Steps) or value is None else str(value),
             "latex": self.latex(),
-            "conditions": json_conditions(value) if isinstance(value, Derivative | Solved) else [],
+            "conditions": json_conditions(value) if isinstance(value, Derivative | Solved | Convexity) else [],
         }
+        if isinstance(value, Convexity):
+            data |= value.to_json()
         if isinstance(value, Steps):
             data["steps"] = value.to_json()
         if isinstance(value, Comparison):
@@ -194,9 +204,9 @@ class Answer:
         return "\n".join(self.lines())
 
 
-def json_conditions(value: Derivative | Solved) -> list[dict[str, Any]]:
+def json_conditions(value: Derivative | Solved | Convexity) -> list[dict[str, Any]]:
     """What has to hold for an answer, as plain data."""
-    if isinstance(value, Solved):
+    if isinstance(value, Solved | Convexity):
         return [data_known_condition(c, value.names) for c in dict.fromkeys(value.conditions)]
     return [data_condition(term, fact, value.names) for term, fact in value.conditions]
 
@@ -341,6 +351,8 @@ class Session:
             return Answer("derivative", "", found, assumed=found.assumed)
         if name == "solve":
             return self._solve(asked, text)
+        if name == "convexity":
+            return self._convexity(asked, text)
         if name == "steps":
             return self._steps(asked, text)
         read = elaborate(asked, text, self.scope)
@@ -397,6 +409,16 @@ class Session:
         solved = solve_nodes(equations, unknowns, text, self.scope, args[1].kind != "set")
         return Answer("solution", "", solved, assumed=newly_known(before, self.scope.symbols))
 
+    def _convexity(self, call: Node, text: str) -> Answer:
+        args = _args(call)
+        if len(args) < 2:
+            raise ParseError("convexity takes an expression and variables: convexity(f, x), convexity(f, {x, y})")
+        function = elaborate(args[0], text, self.scope)
+        wanted = [elaborate(a, text, self.scope).term for one in args[1:] for a in _listed(one)]
+        self._remember(function)
+        found = Convexity(self.scope, function.term, wanted, self.names)
+        return Answer("convexity", "", found, assumed=function.assumed, notes=function.notes)
+
     def _steps(self, call: Node, text: str) -> Answer:
         args = _args(call)
         route = "differential"
@@ -412,6 +434,10 @@ class Session:
         if name == "solve":
             answer = self._solve(asked, text)
             assert isinstance(answer.value, Solved)
+            return Answer("steps", "", self._steps_of(answer.value), assumed=answer.assumed)
+        if name == "convexity":
+            answer = self._convexity(asked, text)
+            assert isinstance(answer.value, Convexity)
             return Answer("steps", "", self._steps_of(answer.value), assumed=answer.assumed)
         kept = self._kept(str(asked.parts[0])) if asked.kind == "name" else None
         if kept is not None:
@@ -445,11 +471,13 @@ class Session:
         if name == "latex":
             return Answer("latex", "", value.latex())
         of = value.of if isinstance(value, Steps) else value
-        if name == "code":
+        if name == "code" and not isinstance(of, Convexity):
             return Answer("code", "", of.code("numpy"))
+        if name == "code":
+            raise MatcalcError("convexity is a fact, not a formula that code computes")
         return Answer("check", "", _checked(of))
 
-    def _steps_of(self, value: Derivative | Solved | Expr) -> Steps:
+    def _steps_of(self, value: Derivative | Solved | Expr | Convexity) -> Steps:
         steps = self._simplification(value.term) if isinstance(value, Expr) else value.steps
         return Steps(list(steps), self.names, value)
 
@@ -458,7 +486,7 @@ COMMANDS = ("steps", "latex", "code", "check")
 """What can be asked of the last answer."""
 
 
-def _checked(value: Derivative | Solved | Expr) -> str:
+def _checked(value: Derivative | Solved | Expr | Convexity) -> str:
     check: Callable[[], CheckResult] | None = getattr(value, "check", None)
     if check is None:
         raise MatcalcError("only a derivative is compared with numbers", hint="e1 == e2 compares two expressions")

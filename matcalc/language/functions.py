@@ -286,6 +286,6 @@ SPECIAL = ("sum", "prod", "ind", "rows", "cols")
 """Calls with ranges, relations, or integers as results; the two passes treat them themselves."""
 
 NOT_YET: Mapping[str, str] = {
-    **dict.fromkeys("D grad hess d solve extremum simplify expand factor steps".split(), "operation"),  # noqa: SIM905
+    **dict.fromkeys("D grad hess d solve extremum convexity simplify expand factor steps".split(), "operation"),  # noqa: SIM905
 }
 """Names of the contract that have no term yet, or that only a session with a calculus knows."""

@@ -16,6 +16,7 @@ from .text import to_text, to_unicode
 
 if TYPE_CHECKING:
     from ..solving.equation import Condition, Equation, SolveStep
+    from ..solving.proofs import ProofStep
     from .layout import IndexNames
 
 WIDTH = 88
@@ -235,6 +236,11 @@ def text_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) 
 # ---------------------------------------------------------------- LaTeX
 
 
+def text_proof(steps: Sequence[ProofStep], names: IndexNames | None = None) -> list[str]:
+    """A proof as lines, each with the rule that gives it."""
+    return _columns([(step.text(names), f"[{step.rule}]") for step in steps])
+
+
 def _words(rule: str) -> str:
     return rule.replace("_", r"\_").replace("^", r"\^{}")
 
@@ -338,6 +344,11 @@ def data_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) 
         }
         for step in steps
     ]
+
+
+def data_proof(steps: Sequence[ProofStep], names: IndexNames | None = None) -> list[dict[str, Any]]:
+    """A proof as plain data."""
+    return [{"rule": step.rule, "text": step.text(names), "latex": step.latex(names)} for step in steps]
 
 
 def _plain(equation: Equation, names: IndexNames | None) -> str:

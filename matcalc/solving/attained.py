@@ -127,8 +127,8 @@ def _rayleigh(rules: System, gradient: Term, free: Term, unknown: Term, value: T
 
 
 def _largest(rules: System, matrix: Term, unknown: Term, value: Term) -> Attained | None:
-    _, bare = build.coefficient(value)
-    if bare.op not in (ops.EIGVECMAX, ops.EIGVECS) or not rules.facts.has(matrix, "symmetric"):
+    number, bare = build.coefficient(value)
+    if number not in (1, -1) or bare.op not in (ops.EIGVECMAX, ops.EIGVECS) or not rules.facts.has(matrix, "symmetric"):
         return None
     for kind, side in (("maximum", matrix), ("minimum", build.neg(matrix))):
         if _positive_multiple(rules, bare.args[0], side):

@@ -17,8 +17,8 @@ from ..terms.walk import contains
 from .definite import Proof, Prover, concluded, reduced
 from .domain import convex_set, domain
 from .equation import Condition
-from .forms import Form, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, claim_words, conditions_of, lines_of, negative
+from .forms import affine_parts, is_affine, nonnegative, second_differential
+from .proofs import ProofStep, conditions_of, line_of, lines_of, negative
 
 CURVATURES = ("convex", "concave")
 OPPOSITE = {"convex": "concave", "concave": "convex", "affine": "affine"}
@@ -56,7 +56,10 @@ def curvature(
     if is_affine(rules, function, unknowns):
         step = ProofStep("affine", (function, " is affine in ", *_listed(unknowns)))
         return Curvature("affine", steps=(step,))
-    found = [c for kind in CURVATURES for c in _of_kind(rules, function, unknowns, assumed, kind)]
+    found = list(certified(rules, function, unknowns, assumed))
+    if not any(not c.conditions for c in found):
+        composed = (composition(rules, function, unknowns, assumed, kind) for kind in CURVATURES)
+        found += [c for c in composed if c is not None]
     return min(found, key=lambda c: (_cost(c), not c.strict), default=UNKNOWN)
 
 
@@ -64,54 +67,46 @@ def _cost(found: Curvature) -> float:
     return Proof(build.ZERO_NUM, "", "", (), found.queries).cost[0]
 
 
-def _of_kind(
-    rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], kind: str
-) -> Iterator[Curvature]:
-    certified = certificate(rules, function, unknowns, assumed, kind)
-    if certified is not None:
-        yield certified
-        if not certified.conditions:
-            return
-    composed = composition(rules, function, unknowns, assumed, kind)
-    if composed is not None:
-        yield composed
-
-
 # ---------------------------------------------------------------- by the second differential
 
 
-def certificate(
-    rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], kind: str
-) -> Curvature | None:
+def certified(
+    rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query]
+) -> Iterator[Curvature]:
     """The second differential shown to have one sign wherever the function is defined, which is a convex set."""
-    where = domain(rules, function, unknowns)
+    where = domain(function, unknowns)
     if where is None:
-        return None
+        return
     inside = system(rules.assumptions | assumed | where.implied)
     form = second_differential(inside, function, unknowns)
     if form is None:
-        return None
+        return
     prover = Prover(inside, (*unknowns, *form.directions))
     needed = prover.all(where.required)
     if needed is None:
-        return None
-    signed = nonnegative(prover, form if kind == "convex" else form.negated())
-    if signed is None:
-        return None
-    conditions = reduced(signed.proof.conditions.union(*(p.conditions for p in needed)))
-    shown = form if kind == "convex" else form.negated()
-    steps = [ProofStep("second differential", ("d²f = ", form.term))]
-    steps += [step for p in needed for step in lines_of(p)]
-    steps += [s for s in lines_of(signed.proof) if s.words[0] not in (shown.term, signed.form)]
-    steps.append(_conclusion(kind, signed.strict, form, unknowns))
-    return Curvature(kind, signed.strict, conditions_of(conditions, _reason(kind)), tuple(steps))
+        return
+    for kind, side in (("convex", form), ("concave", form.negated())):
+        signed = nonnegative(prover, side)
+        if signed is None:
+            continue
+        conditions = reduced(signed.proof.conditions.union(*(p.conditions for p in needed)))
+        steps = [ProofStep("second differential", ("d²f = ", form.term))]
+        steps += [step for p in needed for step in lines_of(p)]
+        if signed.form is not side.term:
+            rest = signed.form if kind == "convex" else negative(signed.form)
+            steps.append(ProofStep("rearranged", ("d²f = ", rest)))
+        steps += [s for s in lines_of(signed.proof) if s.words[0] not in (side.term, signed.form)]
+        steps.append(_conclusion(kind, signed.strict, unknowns))
+        yield Curvature(kind, signed.strict, conditions_of(conditions, _reason(kind)), tuple(steps))
+        if not conditions:
+            return
 
 
 def _reason(kind: str) -> str:
     return f"so that the objective is {kind}"
 
 
-def _conclusion(kind: str, strict: bool, form: Form, unknowns: Sequence[Term]) -> ProofStep:
+def _conclusion(kind: str, strict: bool, unknowns: Sequence[Term]) -> ProofStep:
     sign = RELATION[kind].replace("≥", ">").replace("≤", "<") if strict else RELATION[kind]
     directions = " for every direction but 0" if strict else " for every direction"
     word = f"strictly {kind}" if strict else kind
@@ -139,7 +134,7 @@ def composition(
     if proof is None:
         return None
     steps = [
-        ProofStep(p.rule, (*claim_words(p.term, p.fact), *((f", since {p.why}",) if p.why else ())))
+        line_of(p)
         for p in proof.lines()
         if p.rule not in ("condition", "constant", "declared", "assumed") and p.term.op is not ops.NUM
     ]
@@ -165,7 +160,7 @@ class Composer(Prover):
             return
         if fact == "constant":
             return
-        if is_affine(self.system, term, self.unknowns):
+        if term in affine_parts(term, self.unknowns):
             yield Proof(term, fact, "affine")
             return
         if fact == "affine":

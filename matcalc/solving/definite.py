@@ -8,7 +8,7 @@ proofs the one with the fewest and simplest conditions is kept.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product as combinations
 
@@ -43,7 +43,8 @@ class Proof:
     rule: str
     premises: tuple[Proof, ...] = ()
     conditions: frozenset[Query] = frozenset()
-    why: str = field(default="", compare=False)
+    since: tuple[Query, ...] = ()
+    """The declarations and assumptions that a known fact comes from."""
 
     @property
     def cost(self) -> tuple[float, int]:
@@ -69,14 +70,14 @@ def _weight(term: Term, fact: str) -> float:
     if term.op in (ops.SYM, ops.MEMBER):
         if fact == "positive" and not term.is_scalar:
             return 1.1
-        return 1.0 if fact in SIGNS or fact in RANKS else 1.2
+        return 1.0 if fact in SIGNS or fact in RANKS else 1.2 if term.op is ops.SYM and term.attr.facts else 3.0
     return 1.5 + len(postorder(term)) / 50
 
 
-def concluded(term: Term, fact: str, rule: str, *premises: Proof, why: str = "") -> Proof:
+def concluded(term: Term, fact: str, rule: str, *premises: Proof) -> Proof:
     """A proof from premises; its conditions are theirs."""
     conditions: frozenset[Query] = frozenset().union(*(p.conditions for p in premises))
-    return Proof(term, fact, rule, premises, conditions, why)
+    return Proof(term, fact, rule, premises, conditions)
 
 
 class Prover:
@@ -88,6 +89,7 @@ class Prover:
         self.conditional = conditional
         self._known: dict[Query, Proof | None] = {}
         self._active: set[Query] = set()
+        self._closed: dict[Term, bool] = {}
         self._cut = False
         file = load("facts").file
         self._implied_by = closure(file.implications)
@@ -175,13 +177,11 @@ class Prover:
     def _known_fact(self, term: Term, fact: str) -> Proof:
         """A fact that the facts system knows, as one line with its reasons."""
         reasons = self.system.facts.explain(term, fact)
-        leaves = dict.fromkeys(
-            f"{t} is {f}" for _, r in reasons if r.rule in ("declared", "assumed") for t, f in r.premises
-        )
+        leaves = dict.fromkeys(q for _, r in reasons if r.rule in ("declared", "assumed") for q in r.premises)
         rule = next((r.rule for (t, f), r in reasons if (t, f) == (term, fact)), "known")
         if rule == "scalar" and len(reasons) > 1:
             rule = reasons[1][1].rule
-        return Proof(term, fact, rule, why=", ".join(leaf for leaf in leaves if leaf != f"{term} is {fact}"))
+        return Proof(term, fact, rule, since=tuple(leaf for leaf in leaves if leaf != (term, fact)))
 
     def _assumed_elsewhere(self, term: Term, fact: str) -> bool:
         """The fact was assumed of another form of the same term."""
@@ -196,7 +196,7 @@ class Prover:
         normal = self.system.expand(term)
         _, bare = coefficient(normal)
         if fact in ("nonzero", "invertible"):
-            names = (*wanted.get(fact, (fact,)), "nonzero", "positive")
+            names = (*wanted.get(fact, ()), *(("nonzero", "positive") if term.is_scalar else ()))
             return any((t, f) in self._normal for t in (normal, bare, build.neg(bare)) for f in names)
         return any((normal, f) in self._normal for f in wanted.get(fact, (fact,)))
 
@@ -236,11 +236,14 @@ class Prover:
 
     def closed(self, term: Term) -> bool:
         """True when a condition may speak of the term."""
-        return not any(t in self.free for t in postorder(term))
+        known = self._closed.get(term)
+        if known is None:
+            known = self._closed[term] = not any(t in self.free for t in postorder(term))
+        return known
 
     def _assume(self, term: Term, fact: str) -> Proof | None:
         """The claim as a condition, where that is simple and not against what is known."""
-        if not self.conditional or not self.closed(term):
+        if not self.conditional or not self.closed(term) or self._contradicted(term, fact):
             return None
         if term.op is ops.ENTRY and fact in SIGNS and term.args[0].op is ops.SYM:
             array = term.args[0]
@@ -262,6 +265,11 @@ class Prover:
             return None
         return Proof(term, fact, "condition", (), frozenset(((term, fact),)))
 
+    def _contradicted(self, term: Term, fact: str) -> bool:
+        """What is known says that the fact does not hold, or only where the term is zero."""
+        opposite = {"positive": "nonneg", "nonneg": "positive", "posdef": "psd", "psd": "posdef"}.get(fact)
+        return opposite is not None and self.system.facts.has(build.neg(term), opposite)
+
     def _may_hold(self, term: Term, fact: str) -> bool:
         """Whether a composite term may be spoken of in a condition."""
         if fact == "nonzero":
@@ -271,6 +279,8 @@ class Prover:
                 return False
             return self._silent(build.neg(term), "nonneg") and self.satisfiable(term, fact)
         if fact == "posdef":
+            if term.op is ops.ADD and len(term.args) == 2 and self.turned(term.args[0]) is term.args[1]:
+                return any(a.op is ops.SYM for a in term.args)
             return term.op in (ops.SUM, ops.BLOCK) and self._silent(term, "psd", known=True)
         return fact in ("fullrank", "fullrow") and term.op in (ops.MUL, ops.BLOCK, ops.ADD)
 
@@ -386,9 +396,6 @@ class Prover:
 
     def _negated(self, factor: Term, fact: str) -> Proof | None:
         """The factor is negative: only of sums, and without conditions of its own."""
-        number, rest = coefficient(factor)
-        if rest.op is not ops.ADD and number > 0 and factor.op is not ops.ADD:
-            return None
         negative = _negative(factor)
         if self.system.facts.has(negative, fact):
             return self._known_fact(negative, fact)
@@ -485,6 +492,8 @@ class Prover:
         if inside.op in (ops.ADD, ops.SCALE):
             spread_out = build.add(*(self.system.simplify(build.tr(a)) for a in _addends(inside)))
             yield self.prove(spread_out, fact) if spread_out is not term else None
+        if fact == "positive" and inside.op is ops.MUL:
+            yield self._nonzero_gram(term, inside)
         outer = self.prove(inside, "psd" if fact == "nonneg" else "posdef")
         yield concluded(term, fact, f"{fact}-trace", outer) if outer else None
         if inside.op is not ops.MUL or len(inside.args) > MAX_FACTORS:
@@ -507,6 +516,16 @@ class Prover:
             proof = self.prove(whole, needed) if turn else None
             yield concluded(term, fact, f"{fact}-trace", proof) if proof else None
         yield self._entrywise(factors, term, fact)
+
+    def _nonzero_gram(self, term: Term, inside: Term) -> Proof | None:
+        """``tr(F'*A*F)`` > 0 with A posdef and F not zero."""
+        stripped = self.mirrored(inside.args)
+        if stripped is None:
+            return None
+        claims: list[Query] = [(build.norm(build.mul(*stripped[0])), "nonzero")]
+        if stripped[1]:
+            claims.append((build.mul(*stripped[1]), "posdef"))
+        return self._under(term, "positive", "positive-trace-gram", *claims)
 
     # ------------------------------------------------------------ definiteness
 
@@ -609,7 +628,7 @@ def _reduced(proof: Proof) -> Proof:
         if not any((c[0], strong) in proof.conditions for strong, weak in STRONG.items() if weak == c[1])
         and not (c[1] == "nonzero" and (c[0], "positive") in proof.conditions)
     )
-    return Proof(proof.term, proof.fact, proof.rule, proof.premises, kept, proof.why)
+    return Proof(proof.term, proof.fact, proof.rule, proof.premises, kept)
 
 
 def reduced(conditions: Iterable[Query]) -> frozenset[Query]:

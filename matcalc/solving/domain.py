@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..calculus.system import System
 from ..rewriting.facts import Query
 from ..terms import ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import dependents
-from .forms import CURVED_FACTS, facts_of, is_affine
+from .forms import CURVED_FACTS, affine_parts, facts_of
 
 SMOOTH = frozenset(
     {
@@ -35,11 +34,12 @@ class Domain(NamedTuple):
     required: tuple[Query, ...]
 
 
-def domain(rules: System, function: Term, unknowns: Sequence[Term]) -> Domain | None:
+def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
     """The domain of a function of the unknowns; None where it is not known to be smooth on a convex set.
 
     log(E) and E^(1/2) with E affine are real on the convex set where E ≥ 0; elsewhere E > 0 is to be shown.
     """
+    affine = affine_parts(function, unknowns)
     implied: set[Query] = set()
     required: dict[Query, None] = {}
     for node in dependents(function, unknowns):
@@ -50,7 +50,7 @@ def domain(rules: System, function: Term, unknowns: Sequence[Term]) -> Domain | 
         if op is ops.FUN and (isinstance(node.attr, Unknown) or node.attr in ENTIRE):
             continue
         if (op is ops.FUN and node.attr == "log") or (op is ops.POW and _is_root(node)):
-            if is_affine(rules, inside, unknowns):
+            if inside in affine:
                 implied.add((inside, "positive"))
             else:
                 required[inside, "positive"] = None

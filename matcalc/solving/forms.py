@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from itertools import permutations
 
 from ..calculus import derive
@@ -12,9 +14,10 @@ from ..calculus.system import System
 from ..errors import NotDifferentiable
 from ..rewriting.facts import Query
 from ..terms import build, ops
+from ..terms.dims import ONE
 from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
+from ..terms.walk import contains, dependents, postorder, replace
 from .definite import Proof, Prover, concluded, reduced
 from .proofs import negative
 
@@ -92,9 +95,28 @@ def _shares_family(function: Term, unknown: Term) -> bool:
     return any(t.op is ops.MEMBER and t.attr.family == family and t is not unknown for t in postorder(function))
 
 
+def affine_parts(root: Term, unknowns: Collection[Term]) -> set[Term]:
+    """The sub-terms that are affine in the unknowns as they are written: linear operations on one moving argument."""
+    moving = dependents(root, unknowns)
+    found: set[Term] = set()
+    for node in postorder(root):
+        if node not in moving or node in unknowns:
+            found.add(node)
+            continue
+        at = [i for i, arg in enumerate(node.args) if arg in moving]
+        linear = node.op.linear == (ops.ANY,) or all(i in node.op.linear for i in at) or node.op in _PRODUCTS
+        alone = len(at) == 1 or node.op in (ops.ADD, ops.BLOCK)
+        if linear and alone and all(node.args[i] in found for i in at):
+            found.add(node)
+    return found
+
+
+_PRODUCTS = frozenset({ops.TIMES, ops.MUL, ops.HAD, ops.KRON})
+
+
 def is_affine(rules: System, term: Term, unknowns: Sequence[Term]) -> bool:
     """True when the term is known to be affine in the unknowns, jointly."""
-    if not any(contains(term, u) for u in unknowns):
+    if term in affine_parts(term, unknowns):
         return True
     try:
         first = rules.simplify(derive.forward(rules, rules.simplify(term), set(unknowns)))
@@ -294,18 +316,58 @@ def _weighted_squares(prover: Prover, term: Term, d: Term) -> Proof | None:
 
 def matrix_of(rules: System, form: Form) -> list[list[Term]] | None:
     """The blocks M of d'*M*d by independent entries; None along a structure, or where a rule is missing."""
-    directions = form.directions
-    if any(d.attr.facts for d in directions):
+    if any(d.attr.facts for d in form.directions):
         return None
-    half = build.num(1) if form.is_zero else build.divide(build.ONE_NUM, build.num(2))
+    opposite = form.negated().term
+    if opposite.key < form.term.key:
+        found = _matrix(rules, opposite, form.directions)
+        return None if found is None else [[negative(block) for block in row] for row in found]
+    found = _matrix(rules, form.term, form.directions)
+    return None if found is None else [list(row) for row in found]
+
+
+@lru_cache(maxsize=256)
+def _matrix(rules: System, term: Term, directions: tuple[Term, ...]) -> list[list[Term]] | None:
+    if all(d.is_scalar for d in directions):
+        found = _coefficients(rules, term, directions)
+        if found is not None:
+            return found
+    half = build.num(Fraction(1, 2))
     try:
-        gradients = [derive.gradient(rules, form.term, d).term for d in directions]
+        gradients = [derive.gradient(rules, term, d).term for d in directions]
         return [
             [present(rules, rules.simplify(build.smul(half, derive.jacobian(rules, g, d).term))) for d in directions]
             for g in gradients
         ]
     except NotDifferentiable:
         return None
+
+
+def _coefficients(rules: System, term: Term, directions: tuple[Term, ...]) -> list[list[Term]] | None:
+    """The coefficients of a form in scalars, read off its addends."""
+    expanded = rules.expand(term)
+    sums: dict[tuple[int, int], list[Term]] = {}
+    for addend in expanded.args if expanded.op is ops.ADD else (expanded,):
+        factors = addend.args if addend.op is ops.TIMES else (addend,)
+        powers = [(i, _degree(f, d)) for f in factors for i, d in enumerate(directions) if _degree(f, d)]
+        at = sorted(i for i, degree in powers for _ in range(degree))
+        rest = build.times(*(f for f in factors if not any(_degree(f, d) for d in directions)))
+        if len(at) != 2 or any(contains(rest, d) for d in directions):
+            return None
+        sums.setdefault((at[0], at[1]), []).append(rest)
+
+    def entry(i: int, j: int) -> Term:
+        total = build.sum_of(sums.get((min(i, j), max(i, j)), ()), ONE, ONE)
+        return present(rules, total if i == j else build.times(build.num(Fraction(1, 2)), total))
+
+    return [[entry(i, j) for j in range(len(directions))] for i in range(len(directions))]
+
+
+def _degree(factor: Term, d: Term) -> int:
+    """The power of a scalar direction that a factor is."""
+    if factor is d:
+        return 1
+    return 2 if factor is build.power_of(d, build.num(2)) else 0
 
 
 def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:

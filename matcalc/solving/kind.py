@@ -22,10 +22,10 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .attained import attained
 from .convexity import Curvature, curvature
-from .definite import Prover, reduced
+from .definite import Proof, Prover, reduced
 from .domain import convex_set, domain, region
 from .equation import Condition, Equation
-from .forms import Form, facts_of, indefinite, is_affine, nonnegative, second_differential
+from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
 from .proofs import ProofStep, claim_words, conditions_of, lines_of
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
@@ -93,8 +93,6 @@ def point_kind(
 
 
 def _preference(found: PointKind) -> tuple[float, bool, bool]:
-    from .definite import Proof
-
     cost = Proof(build.ZERO_NUM, "", "", (), frozenset((c.term, c.fact) for c in found.conditions)).cost[0]
     return (cost, not found.is_global, not found.strict)
 
@@ -176,7 +174,7 @@ def _substituted(problem: Problem) -> Iterator[Substituted]:
     yield None, problem.objective, problem.unknowns
     if not convex_set(problem.unknowns):
         return
-    where = domain(problem.rules, problem.objective, problem.unknowns)
+    where = domain(problem.objective, problem.unknowns)
     implied = where.implied if where is not None else frozenset()
     choices = [_renamings(problem, u, implied) for u in problem.unknowns]
     for chosen in product(*choices):
@@ -257,7 +255,7 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
     """The values of the inner unknowns are best for any value of the outer ones."""
     if not all(_stationary(problem, u, inner) for u in inner):
         return None
-    where = domain(problem.rules, problem.objective, problem.unknowns)
+    where = domain(problem.objective, problem.unknowns)
     implied = where.implied if where is not None else frozenset()
     about_outer = frozenset(q for q in implied if not any(contains(q[0], u) for u in inner))
     part = Problem(
@@ -325,7 +323,7 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
 
 def _form(problem: Problem) -> Form | None:
     """The second differential, where the objective is smooth around the point."""
-    if domain(problem.rules, problem.objective, problem.unknowns) is None:
+    if domain(problem.objective, problem.unknowns) is None:
         return None
     return second_differential(problem.rules, problem.objective, problem.unknowns)
 
@@ -391,9 +389,12 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
     constraint = problem.rules.simplify(problem.constraints[0].residual)
     if not constraint.is_scalar:
         return
-    multiplier = _multiplier(problem, constraint)
-    if multiplier is None:
+    if any(facts_of(u) & LINEAR_FACTS.keys() for u in problem.unknowns):
         return
+    multiplied = _multiplier(problem, constraint)
+    if multiplied is None:
+        return
+    multiplier, regular = multiplied
     lagrangian = build.add(problem.objective, build.times(multiplier, constraint))
     found = curvature(problem.rules, lagrangian, problem.unknowns)
     if found.kind not in KIND_OF:
@@ -404,11 +405,12 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
         *found.steps,
         ProofStep("Lagrange", (f"f + λ*g is {found.kind}, so the point is the {kind} of f where g = 0",)),
     )
-    yield PointKind(kind, True, found.strict, found.conditions, steps)
+    conditions = conditions_of(found.queries | regular.conditions, f"so that the point is a {kind}")
+    yield PointKind(kind, True, found.strict, conditions, steps)
 
 
-def _multiplier(problem: Problem, constraint: Term) -> Term | None:
-    """λ with grad f + λ*grad g = 0 at the point."""
+def _multiplier(problem: Problem, constraint: Term) -> tuple[Term, Proof] | None:
+    """λ with grad f + λ*grad g = 0 at the point, and the proof that grad g ≠ 0 there."""
     top: list[Term] = []
     bottom: list[Term] = []
     for u in problem.unknowns:
@@ -421,9 +423,10 @@ def _multiplier(problem: Problem, constraint: Term) -> Term | None:
         bottom.append(build.tr(build.mul(build.transpose(g), g)))
     rules = problem.rules
     above, below = (rules.simplify(replace(build.add(*part), dict(problem.values))) for part in (top, bottom))
-    if below is build.ZERO_NUM:
+    regular = problem.prover().prove(below, "nonzero")
+    if regular is None:
         return None
-    return present(rules, rules.simplify(build.neg(build.divide(above, below))))
+    return present(rules, rules.simplify(build.neg(build.divide(above, below)))), regular
 
 
 Way = Callable[[Problem], Iterator[PointKind]]
@@ -434,7 +437,7 @@ WAYS: tuple[Way, ...] = (
     by_joint_substitution,
     by_a_bound,
     by_multiplier,
-    on_a_region,
     at_the_point,
     by_both_signs,
+    on_a_region,
 )

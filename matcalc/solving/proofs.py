@@ -64,11 +64,16 @@ def lines_of(proof: Proof) -> list[ProofStep]:
     for line in proof.lines():
         if line.rule in ("declared", "condition", "assumed") or line.term.op in (ops.NUM, ops.INT):
             continue
-        words = claim_words(line.term, line.fact)
-        if line.why:
-            words = (*words, f", since {line.why}")
-        steps.append(ProofStep(line.rule, words))
+        steps.append(line_of(line))
     return steps
+
+
+def line_of(proof: Proof) -> ProofStep:
+    """The claim of a proof, with the declarations that it comes from."""
+    words = list(claim_words(proof.term, proof.fact))
+    for i, (term, fact) in enumerate(proof.since):
+        words += [", " if i else ", since ", *claim_words(term, fact)]
+    return ProofStep(proof.rule, tuple(words))
 
 
 def conditions_of(conditions: Iterable[Query], reason: str) -> tuple[Condition, ...]:
