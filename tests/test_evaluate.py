@@ -9,7 +9,8 @@ import pytest
 
 from matcalc.errors import MatcalcError, ShapeError, UnknownName
 from matcalc.numeric.check import numeric_jacobian
-from matcalc.numeric.evaluate import FUNCTIONS, Env, evaluate
+from matcalc.numeric.evaluate import Env, evaluate
+from matcalc.numeric.functions import FUNCTIONS
 from matcalc.numeric.sample import PROFILES, sample
 from matcalc.terms import build as b
 from matcalc.terms import ops

@@ -17,7 +17,8 @@ import pytest
 from matcalc.compile.function import GeneratedFunction, compile_numpy
 from matcalc.compile.source import to_numpy
 from matcalc.errors import MatcalcError, ShapeError
-from matcalc.numeric.evaluate import FUNCTIONS, evaluate
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.functions import FUNCTIONS
 from matcalc.numeric.sample import PROFILES, sample
 from matcalc.terms import build as b
 from matcalc.terms import ops

@@ -11,7 +11,7 @@ import pytest
 
 from matcalc.errors import LimitExceeded
 from matcalc.output.latex import latex_name, to_latex
-from matcalc.output.layout import GREEK, number_text
+from matcalc.output.pieces import GREEK, number_text
 from matcalc.output.text import to_text, to_unicode
 from matcalc.terms import build as b
 from matcalc.terms import spectral as sp

@@ -78,11 +78,11 @@ def words_before(text: str, session: Session | None) -> tuple[str, list[str]]:
 
 def _words(before: str, session: Session | None) -> list[str]:
     if re.search(r":\s*\Z", before):
-        from ..language.scope import KINDS
+        from ..language.kinds import KINDS
 
         return sorted({*KINDS, "integer", "function"} - {"row"})
     if re.search(r"\bis\s+(?:not\s+)?\Z", before):
-        from ..language.scope import FACTS
+        from ..language.kinds import FACTS
 
         return sorted(FACTS)
     known: set[str] = {*functions(), *QUESTIONS}
@@ -213,7 +213,7 @@ def help_text(topic: str, session: Session | None = None) -> str:
     if topic in TOPICS:
         return TOPICS[topic]
     from ..language.functions import ENTRYWISE, FUNCTIONS
-    from ..language.scope import FACTS, KINDS
+    from ..language.kinds import FACTS, KINDS
 
     if topic in ENTRYWISE:
         return f"{topic}(e)  entry by entry"

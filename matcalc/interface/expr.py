@@ -48,7 +48,7 @@ class Expr:
 
     @bounded
     def __str__(self) -> str:
-        from ..output.layout import MAX_TEXT
+        from ..output.pieces import MAX_TEXT
         from ..output.text import to_text
 
         if self.term.weight > MAX_TEXT // 4:  # written out it would be too long: repeated parts get names

@@ -16,8 +16,9 @@ from .inference import Inference
 from .meanings import Bound, Frame, Parameter, Recurring
 from .names import ascii_name
 from .recurrence import UNPLACED, Hint, Pair, Plain, Recurrence
-from .scope import Operation, read_number
+from .scope import Operation
 from .shapes import Shape, holes_of
+from .sizes import read_number
 from .syntax import Node, Task, arguments, is_flag, is_zero
 
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")

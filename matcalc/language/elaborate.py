@@ -19,12 +19,13 @@ from ..terms.term import Term
 from ..terms.walk import free_atoms, postorder
 from .construction import Construction
 from .inference import Inference
+from .kinds import SQUARE_FACTS
 from .meanings import Local, NeedsIntegerError, default_kinds
 from .names import ascii_name
 from .parser import parse_syntax
 from .recurrence import Hint, Pair, Recurrence
 from .recurrence_shapes import recurrences
-from .scope import SQUARE_FACTS, Scope
+from .scope import Scope
 from .shapes import SCALAR, Hole, Shape
 from .syntax import Node, run, walk
 

@@ -16,8 +16,9 @@ from . import call_shapes, formula, index_shapes, operator_shapes, recurrence_sh
 from .integers import Integers
 from .meanings import Frame, Names
 from .recurrence import Hint, Pair
-from .scope import Scope, size_task
+from .scope import Scope
 from .shapes import MisfitError, Shape
+from .sizes import size_task
 from .syntax import Node, Task
 
 

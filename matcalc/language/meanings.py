@@ -13,9 +13,10 @@ from ..terms.dims import ZERO, Atom, Dim, Index, Name, dim, substitute
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .functions import FUNCTIONS
+from .kinds import KINDS, Open
 from .names import GREEK_NAMES, SMALL_GREEK
 from .recurrence import Pair, Recurrence, Statement
-from .scope import KINDS, Open, Scope, unknown
+from .scope import Scope, unknown
 from .shapes import Shape, Sizes
 from .syntax import Node
 

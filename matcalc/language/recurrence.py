@@ -196,7 +196,7 @@ def _uses(node: Node, name: str) -> list[Node]:
 
 
 def _size(node: Node, text: str) -> Dim | None:
-    from .scope import free_size
+    from .sizes import free_size
 
     try:
         return free_size(node, text)

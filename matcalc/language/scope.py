@@ -9,28 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import LimitExceeded, MatcalcError, ParseError, ShapeError, UnknownName
+from ..errors import ParseError, ShapeError, UnknownName
 from ..terms import build
-from ..terms.dims import ONE, Dim, Index, Name, SizeAt, dim
-from ..terms.leaves import MAX_DIGITS
+from ..terms.dims import Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from .latex import LATEX
+from .kinds import FACTS, KINDS, Kind, Open
 from .names import ascii_name
 from .parser import parse_syntax
 from .recurrence import Halves, Recurrence
 from .recurrence import define as define_recurrence
-from .shapes import SCALAR, Shape
-from .syntax import Node, Task, run
+from .shapes import Shape
+from .sizes import Declared, size_task
+from .syntax import Node, run
 
 if TYPE_CHECKING:
     from .elaborate import Elaborated
-
-MAX_POWER = 64
-"""The largest exponent in a size."""
 
 
 class Operation(Protocol):
@@ -55,232 +51,6 @@ class Definition:
     body: Node
     text: str
     scope: Scope = field(repr=False)
-
-
-# ---------------------------------------------------------------- types
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One type of the language: the numbers of sizes it takes, its shape and its facts.
-
-    ``pattern`` says how open sizes are arranged when none are written: ``"mn"``, ``"nn"``,
-    ``"n1"`` or ``"11"``.
-    """
-
-    pattern: str
-    sizes: tuple[int, ...]
-    facts: frozenset[str] = frozenset()
-
-    def shape(self, given: list[Dim], fresh: Callable[[str], Dim]) -> Shape:
-        """The shape with the given sizes, or with open ones."""
-        if not given:
-            made: dict[str, Dim] = {"1": ONE}
-            for letter in self.pattern:
-                if letter not in made:
-                    made[letter] = fresh(letter)
-            return made[self.pattern[0]], made[self.pattern[1]]
-        if len(given) == 2:
-            return given[0], given[1]
-        return (given[0], given[0]) if self.pattern == "nn" else (given[0], ONE)
-
-
-def _square(*facts: str) -> Kind:
-    return Kind("nn", (0, 1), frozenset(facts))
-
-
-KINDS: dict[str, Kind] = {
-    "scalar": Kind("11", (0,)),
-    "vector": Kind("n1", (0, 1)),
-    "row": Kind("1n", (0,)),
-    "matrix": Kind("mn", (0, 2)),
-    "square": _square(),
-    "symmetric": _square("symmetric"),
-    "posdef": _square("posdef"),
-    "psd": _square("psd"),
-    "lower": _square("lower"),
-    "upper": _square("upper"),
-    "orthogonal": _square("orthogonal"),
-    "diagonal": _square("diagonal"),
-    "invertible": _square("invertible"),
-    "skew": _square("skew"),
-    "stiefel": Kind("mn", (0, 2), frozenset({"stiefel"})),
-    "fullrank": Kind("mn", (0, 2), frozenset({"fullrank"})),
-    "positive": Kind("11", (0, 1, 2), frozenset({"positive"})),
-    "nonneg": Kind("11", (0, 1, 2), frozenset({"nonneg"})),
-}
-"""The types of variables; ``integer`` and ``function`` are apart."""
-
-SQUARE_FACTS = frozenset(name for name, kind in KINDS.items() if kind.pattern == "nn") | {
-    "posdet", "principal", "simple", "distinct",
-}  # fmt: skip
-"""Facts that only a square matrix can have."""
-
-FACTS = frozenset(f for kind in KINDS.values() for f in kind.facts) | {
-    "square", "scalar", "vector", "nonzero", "integer", "posdet", "tall", "wide", "constant",
-    "principal", "simple", "distinct", "fixedrank", "maxrank",
-}  # fmt: skip
-"""What may follow ``is``."""
-
-
-@dataclass(frozen=True)
-class Open:
-    """A variable whose sizes are not all known: declared without them, or a pattern of a rule.
-
-    ``indexed`` marks a body ``e[i]`` that depends on a bound index.
-    """
-
-    name: str
-    kind: Kind
-    given: tuple[Dim, ...] = ()
-    role: str = "variable"
-    indexed: bool = False
-
-
-# ---------------------------------------------------------------- sizes
-
-
-class SizeReader(Protocol):
-    """What names mean where an integer stands."""
-
-    text: str
-
-    def name(self, node: Node, name: str) -> Dim:
-        """The integer that a name stands for."""
-
-    def size_list(self, node: Node, name: str) -> str:
-        """The name of a list of sizes, ``h`` in ``h[k+1]``."""
-
-    def other(self, node: Node) -> Task[Dim]:
-        """The integer that any other construct stands for."""
-
-
-def size_task(node: Node, reader: SizeReader) -> Task[Dim]:
-    """The integer that a node writes."""
-    return _SIZES[node.kind](node, reader) if node.kind in _SIZES and node.ops != LATEX else reader.other(node)
-
-
-def no_size(node: Node, text: str) -> MatcalcError:
-    """The error for what is no integer."""
-    return ShapeError("a size or an index is an integer: names, numbers, +, -, * and constant powers").locate(
-        text, node.start, node.end
-    )
-
-
-def _size_number(node: Node, reader: SizeReader) -> Task[Dim]:
-    return dim(read_number(node, reader.text))
-    yield  # makes it a task, like its companions
-
-
-def _size_name(node: Node, reader: SizeReader) -> Task[Dim]:
-    return reader.name(node, ascii_name(str(node.parts[0])))
-    yield  # makes it a task, like its companions
-
-
-def _size_group(node: Node, reader: SizeReader) -> Task[Dim]:
-    value: Dim = yield size_task(node.nodes()[0], reader)
-    return value
-
-
-def _size_negative(node: Node, reader: SizeReader) -> Task[Dim]:
-    value: Dim = yield size_task(node.nodes()[0], reader)
-    return -value
-
-
-def _size_chain(node: Node, reader: SizeReader) -> Task[Dim]:
-    total: Dim = yield size_task(node.parts[0], reader)
-    for operator, part in zip(node.ops, node.parts[1:], strict=True):
-        value: Dim = yield size_task(part, reader)
-        if operator == "SLASH":
-            if not value.constant:
-                raise no_size(node, reader.text)
-            operator, value = "STAR", dim(1 / value.constant)
-        if operator not in _ARITHMETIC:
-            raise no_size(node, reader.text)
-        total = _ARITHMETIC[operator](total, value)
-    return total
-
-
-_ARITHMETIC: dict[str, Callable[[Dim, Dim], Dim]] = {
-    "PLUS": Dim.__add__,
-    "MINUS": Dim.__sub__,
-    "STAR": Dim.__mul__,
-    "DOTSTAR": Dim.__mul__,
-}
-
-
-def _size_power(node: Node, reader: SizeReader) -> Task[Dim]:
-    base: Dim = yield size_task(node.parts[0], reader)
-    exponent: Dim = yield size_task(node.parts[2], reader)
-    power = exponent.constant
-    if power is None or power.denominator != 1 or power < 0:
-        raise no_size(node, reader.text)
-    if power > MAX_POWER:
-        raise LimitExceeded(f"an exponent in a size is at most {MAX_POWER}").locate(reader.text, node.start, node.end)
-    return base ** int(power)
-
-
-def _size_index(node: Node, reader: SizeReader) -> Task[Dim]:
-    base, slots = node.parts[0], node.parts[1].parts
-    if base.kind != "name" or len(slots) != 1 or slots[0].kind in ("span", "range"):
-        raise no_size(node, reader.text)
-    name = reader.size_list(base, ascii_name(str(base.parts[0])))
-    at: Dim = yield size_task(slots[0], reader)
-    return dim(SizeAt(name, at))
-
-
-_SIZES: dict[str, Callable[[Node, SizeReader], Task[Dim]]] = {
-    "number": _size_number,
-    "name": _size_name,
-    "group": _size_group,
-    "positive": _size_group,
-    "negative": _size_negative,
-    "sum": _size_chain,
-    "product": _size_chain,
-    "power": _size_power,
-    "index": _size_index,
-}
-
-
-@dataclass(eq=False)
-class _Declared:
-    """How sizes are read in a declaration: every name is an integer."""
-
-    text: str
-    bound: Mapping[str, Dim]
-    integers: set[str]
-
-    def name(self, node: Node, name: str) -> Dim:
-        """The index of the family, or a size."""
-        if name in self.bound:
-            return self.bound[name]
-        self.integers.add(name)
-        return dim(name)
-
-    def size_list(self, node: Node, name: str) -> str:
-        """Every name may be one."""
-        return name
-
-    def other(self, node: Node) -> Task[Dim]:
-        """Nothing else is a size."""
-        raise no_size(node, self.text)
-
-
-def free_size(node: Node, text: str) -> Dim:
-    """A size in which every name is an integer."""
-    return run(size_task(node, _Declared(text, {}, set())))
-
-
-def read_number(node: Node, text: str) -> Fraction:
-    """The exact value of a number.  Raises :class:`LimitExceeded` when it is too long."""
-    written = str(node.parts[0])
-    mantissa, _, exponent = written.lower().partition("e")
-    if len(mantissa) + abs(int(exponent or 0) if len(exponent) < 8 else MAX_DIGITS) > MAX_DIGITS:
-        raise LimitExceeded(f"a number has more than {MAX_DIGITS} digits").locate(text, node.start, node.end)
-    return Fraction(written)
-
-
-# ---------------------------------------------------------------- the scope
 
 
 @dataclass
@@ -414,7 +184,7 @@ class Scope:
 
     def read_size(self, node: Node, text: str, indices: Mapping[str, Dim] | None = None) -> Dim:
         """A size in a declaration, where every name is an integer."""
-        size = run(size_task(node, _Declared(text, indices or {}, self.integers)))
+        size = run(size_task(node, Declared(text, indices or {}, self.integers)))
         self.size_lists.update(a.name for a in size.atoms() if isinstance(a, SizeAt))
         return size
 
@@ -601,6 +371,3 @@ def unknown(name: str, candidates: Iterable[str], what: str = "name", hint: str 
     if hint:
         parts.append(hint)
     return UnknownName(f"the {what} {name} is not known", hint="\n".join(parts) or None)
-
-
-__all__ = ["FACTS", "KINDS", "SCALAR", "SQUARE_FACTS", "Definition", "Kind", "Open", "Operation", "Scope", "unknown"]

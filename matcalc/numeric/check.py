@@ -15,7 +15,8 @@ from ..terms import ops
 from ..terms.dims import Atom, dim
 from ..terms.symbols import Family, Member, Symbol
 from ..terms.term import Term
-from .evaluate import Array, Env, evaluate
+from .arrays import Array
+from .evaluate import Env, evaluate
 from .sample import Requirement, sample
 
 STEP = 1e-30

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial, reduce
-from math import factorial, inf, pi
+from functools import reduce
+from math import inf, pi
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bounds import tick
-from ..errors import LimitExceeded, MatcalcError, ShapeError, UnknownName
+from ..errors import MatcalcError, ShapeError, UnknownName
 from ..terms import build, ops
 from ..terms.dims import Atom, Dim, Index, dim
 from ..terms.dims import evaluate as value_of_dim
@@ -28,21 +27,13 @@ from ..terms.term import Term
 from ..terms.walk import postorder
 from ..terms.walk import replace as replace_terms
 from . import spectral
+from .arrays import Array, as_column, check_size, commutation_matrix, duplication_matrix, elimination_matrix
+from .functions import FUNCTIONS, polygamma_of
 
-Array = npt.NDArray[Any]
 Sizes = Mapping[str, Sequence[int] | Callable[[int], int]]
 Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
 Functions = Mapping[str, Callable[[Array, int], Array]]
 Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
-
-
-MOST_ENTRIES = 4_000_000
-
-
-def check_size(rows: int, cols: int) -> None:
-    """Raise :class:`LimitExceeded` for an array that would not be evaluated in reasonable time and memory."""
-    if rows * cols > MOST_ENTRIES:
-        raise LimitExceeded(f"an array of {rows}×{cols} entries is not evaluated here")
 
 
 @dataclass(frozen=True)
@@ -279,14 +270,6 @@ def factors_of(term: Term) -> tuple[Term, ...]:
     return (*term.args[0].args, term.args[1]) if nested else term.args
 
 
-def as_column(value: Any) -> Array:
-    """A number as 1×1, a 1-D array as a column, a matrix as it is."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fc":
-        array = array.astype(float)
-    return array.reshape(-1, 1) if array.ndim < 2 else array
-
-
 def _float(value: int | Fraction) -> float:
     try:
         return float(value)
@@ -336,33 +319,6 @@ def _basis(machine: _Machine, term: Term, _args: list[Array]) -> Array:
     return column
 
 
-def commutation_matrix(m: int, n: int) -> Array:
-    """K with K vec(A) = vec(A') for A of shape m×n."""
-    matrix = np.zeros((m * n, m * n))
-    for i in range(m):
-        for j in range(n):
-            matrix[i * n + j, j * m + i] = 1.0
-    return matrix
-
-
-def duplication_matrix(n: int) -> Array:
-    """D with D vech(A) = vec(A) for symmetric A of size n."""
-    places = [(i, j) for j in range(n) for i in range(j, n)]
-    matrix = np.zeros((n * n, len(places)))
-    for at, (i, j) in enumerate(places):
-        matrix[j * n + i, at] = matrix[i * n + j, at] = 1.0
-    return matrix
-
-
-def elimination_matrix(n: int) -> Array:
-    """L with L vec(A) = vech(A) for A of size n."""
-    places = [(i, j) for j in range(n) for i in range(j, n)]
-    matrix = np.zeros((len(places), n * n))
-    for at, (i, j) in enumerate(places):
-        matrix[at, j * n + i] = 1.0
-    return matrix
-
-
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -401,101 +357,7 @@ def _matrix_power(machine: _Machine, term: Term, args: list[Array]) -> Array:
     return np.asarray(np.linalg.matrix_power(base, abs(exponent)))
 
 
-# ---------------------------------------------------------------- functions of one number
-
-
-def _sign(x: Array) -> Array:
-    return np.asarray(np.sign(x.real))
-
-
-def _step(x: Array) -> Array:
-    return np.asarray((x.real > 0).astype(float))
-
-
-def _within(function: Callable[[Array], Array], domain: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """The real function: nan outside its domain, also for complex arguments."""
-    return lambda x: np.where(domain(x.real), function(x), np.nan)
-
-
-def _sigmoid(x: Array) -> Array:
-    small = np.exp(-x * _sign(x))
-    return np.asarray(np.where(x.real >= 0, 1.0, small) / (1.0 + small))
-
-
-def _softplus(x: Array) -> Array:
-    return np.asarray(x * _step(x) + np.log1p(np.exp(-x * _sign(x))))
-
-
-def _special(name: str) -> Callable[[Array], Array]:
-    def call(x: Array) -> Array:
-        from scipy import special
-
-        return np.asarray(getattr(special, name)(x))
-
-    return call
-
-
-def _lgamma(x: Array) -> Array:
-    """log|Γ(x)|; for complex x moved by log|Γ(x)| = log|Γ(x+1)| - log|x| to where it is analytic."""
-    from scipy import special
-
-    if not np.iscomplexobj(x):
-        return np.asarray(special.gammaln(x))
-    moved, result = x.copy(), np.zeros_like(x)
-    while (moved.real <= 0).any():
-        left = moved.real <= 0
-        result = np.where(left, result - np.log(moved * _sign(moved)), result)
-        moved = np.where(left, moved + 1, moved)
-    return np.asarray(result + special.loggamma(moved))
-
-
-def _polygamma_of(order: int, x: Array) -> Array:
-    """The derivative of this order of digamma; of complex x by recurrence and the asymptotic series."""
-    from scipy import special
-
-    if order == 0 or not np.iscomplexobj(x):
-        return np.asarray(special.digamma(x) if order == 0 else special.polygamma(order, x))
-    moved, result = x.copy(), np.zeros_like(x)
-    sign = -((-1) ** order)
-    for _ in range(int(max(0.0, 20.0 - moved.real.min()))):
-        result = result + sign * factorial(order) / moved ** (order + 1)
-        moved = moved + 1
-    series = factorial(order - 1) / moved**order + factorial(order) / (2 * moved ** (order + 1))
-    for j, bernoulli in enumerate(special.bernoulli(20)[2::2], 1):
-        series = series + bernoulli * factorial(2 * j + order - 1) / factorial(2 * j) / moved ** (2 * j + order)
-    return np.asarray(result + sign * series)
-
-
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "exp": np.exp,
-    "log": _within(np.log, lambda x: x >= 0),
-    "sqrt": _within(np.sqrt, lambda x: x >= 0),
-    "square": lambda x: x * x,
-    "abs": lambda x: x * _sign(x),
-    "sign": _sign,
-    "step": _step,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "asin": _within(np.arcsin, lambda x: abs(x) <= 1),
-    "acos": _within(np.arccos, lambda x: abs(x) <= 1),
-    "atan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "asinh": np.arcsinh,
-    "acosh": _within(np.arccosh, lambda x: x >= 1),
-    "atanh": _within(np.arctanh, lambda x: abs(x) <= 1),
-    "sigmoid": _sigmoid,
-    "relu": lambda x: x * _step(x),
-    "softplus": _softplus,
-    "erf": _special("erf"),
-    "erfc": _special("erfc"),
-    "lgamma": _lgamma,
-    "digamma": _special("digamma"),
-    "trigamma": partial(_polygamma_of, 1),
-}
-"""Functions applied entry by entry; real arguments outside the domain give nan."""
+# ---------------------------------------------------------------- functions of numbers
 
 
 def _function(machine: _Machine, term: Term, args: list[Array]) -> Array:
@@ -514,7 +376,7 @@ def _polygamma(machine: _Machine, term: Term, args: list[Array]) -> Array:
     order = machine.size(term.attr)
     if order < 0:
         raise ShapeError(f"polygamma has no order {order}")
-    return _polygamma_of(order, args[0])
+    return polygamma_of(order, args[0])
 
 
 # ---------------------------------------------------------------- functions of vectors, and of the rows of a matrix

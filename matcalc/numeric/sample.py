@@ -17,7 +17,8 @@ from ..terms.dims import UNBOUNDED, Atom, Dim, Index, Name, SizeAt, dim
 from ..terms.symbols import Family, Loop, Member, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
-from .evaluate import RELATIONS, Array, Env, check_size, evaluate, factors_of, has_indicator, previous_states
+from .arrays import Array, check_size
+from .evaluate import RELATIONS, Env, evaluate, factors_of, has_indicator, previous_states
 from .spectral import eigvecs, has_clear_rank, has_principal_root
 
 Requirement = tuple[Term, str]

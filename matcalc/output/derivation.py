@@ -9,8 +9,8 @@ from ..rewriting.steps import EQUAL, IDENTIFY, INDUCTION, LEMMA, Step
 from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
+from .chains import free_names
 from .latex import to_latex
-from .layout import free_names
 from .naming import with_names
 from .text import to_text, to_unicode
 

@@ -1,281 +1,28 @@
-"""What the printers share: pieces of text, precedence, order of sums, quotients, names of indices.
+"""The page on which a term is printed: names of indices and states, and the walk over the term.
 
 A printer is a table from operators to small functions that put the pieces of the arguments
-together; :func:`render` walks the term without recursion and calls them.  A :class:`Piece` is a
-rope, so that a term 10,000 deep costs what its text costs, and its length is known before any
-text is joined.
+together; :func:`render` walks the term without recursion and calls them.  What else the printers
+share stands in :mod:`.pieces`, :mod:`.order` and :mod:`.chains`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from ..errors import LimitExceeded
 from ..terms import ops
 from ..terms.binders import joint_shapes
 from ..terms.binders import part as part_of
 from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
 from ..terms.ops import Op
-from ..terms.symbols import Loop, Member, Range, Symbol, Unknown
-from ..terms.term import Number, Term
-from ..terms.walk import attr_dims, postorder
-
-MAX_TEXT = 2_000_000
-"""A printed text has at most this many characters."""
+from ..terms.symbols import Range, Symbol
+from ..terms.term import Term
+from .chains import BACKWARD, FORWARD, INDICES, STEPS, Chain, Chains, Place, Scope, alike, endless, free_names
+from .pieces import SUM, WHERE, Piece, joined, signed, wrapped
 
 IndexNames = Sequence[tuple[Any, Any, str]]
 """Preferred names of bound indices (first value, last value, name) and of recurrences (start, step, name)."""
-
-# ---------------------------------------------------------------- pieces
-
-WHERE, SUM, PRODUCT, KRON, UNARY, POSTFIX, ATOM = range(7)
-"""How tightly the outermost operation of a piece binds, the loosest first."""
-
-
-class Piece:
-    """A rope of text with its precedence; ``negative`` says that a minus sign belongs in front."""
-
-    __slots__ = ("length", "level", "negative", "parts")
-
-    def __init__(self, parts: tuple[str | Piece, ...], level: int = ATOM, negative: bool = False) -> None:
-        self.parts = parts
-        self.level = level
-        self.negative = negative
-        self.length: int = sum([part.length if isinstance(part, Piece) else len(part) for part in parts])
-        if self.length > MAX_TEXT:
-            raise LimitExceeded(f"the printed text would have more than {MAX_TEXT} characters")
-
-    def text(self) -> str:
-        """The characters, the sign left out."""
-        out: list[str] = []
-        todo: list[str | Piece] = [self]
-        while todo:
-            part = todo.pop()
-            if isinstance(part, str):
-                out.append(part)
-            else:
-                todo.extend(reversed(part.parts))
-        return "".join(out)
-
-
-def signed(piece: Piece) -> Piece:
-    """The piece with its minus sign, if it has one, written out."""
-    if not piece.negative:
-        return piece
-    return Piece(("-", piece), min(piece.level, UNARY))
-
-
-def joined(pieces: Iterable[Piece], separator: str, level: int = ATOM) -> Piece:
-    """The pieces, each with its sign, with a separator between them."""
-    parts: list[str | Piece] = []
-    for piece in pieces:
-        if parts:
-            parts.append(separator)
-        parts.append(signed(piece))
-    return Piece(tuple(parts), level)
-
-
-def wrapped(piece: Piece, level: int, brackets: tuple[str, str] = ("(", ")")) -> Piece:
-    """The piece, in brackets unless it binds at least as tightly as ``level``."""
-    if piece.level >= level and not piece.negative:
-        return piece
-    return Piece((brackets[0], signed(piece), brackets[1]))
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def number_text(value: Number) -> tuple[str, str]:
-    """Numerator and denominator (``""`` if none) of ``|value|``; ``3/10`` gives ``("0.3", "")``."""
-    above, below = abs(value.numerator), value.denominator
-    if below == 1:
-        return str(above), ""
-    places = _decimal_places(below)
-    if places is None:
-        return str(above), str(below)
-    digits = str(above * 10**places // below).rjust(places + 1, "0")
-    return f"{digits[:-places]}.{digits[-places:]}", ""
-
-
-def _decimal_places(denominator: int) -> int | None:
-    """Digits after the point, where the denominator is a multiple of 10 and only 2 and 5 divide it."""
-    if denominator % 10:
-        return None
-    places = {2: 0, 5: 0}
-    for prime in places:
-        while denominator % prime == 0:
-            denominator //= prime
-            places[prime] += 1
-    return max(places.values()) if denominator == 1 else None
-
-
-# ---------------------------------------------------------------- names
-
-_GREEK_NAMES = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
-    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-)
-GREEK = dict(zip(_GREEK_NAMES.split(), "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", strict=True))
-"""Greek letters by the names that LaTeX has commands for."""
-
-
-def name_parts(name: str) -> tuple[str, str]:
-    """Stem and subscript of a name: ``W1`` is ``("W", "1")``, ``x_hat`` is ``("x", "hat")``."""
-    stem, underscore, rest = name.partition("_")
-    if underscore and stem and rest:
-        return stem, rest
-    stem = name.rstrip("0123456789")
-    return stem, name[len(stem) :]
-
-
-# ---------------------------------------------------------------- sums
-
-
-def is_negative(term: Term) -> bool:
-    """True when the numeric factor of the term is below zero."""
-    if term.op is ops.SCALE:
-        term = term.args[0]
-    if term.op is ops.TIMES:
-        term = term.args[0]
-    return term.op is ops.NUM and term.attr < 0
-
-
-_CONSTANT = {ops.NUM, ops.CONST, ops.EYE, ops.ONES, ops.ZEROS}
-_SPLIT = {ops.TIMES, ops.SCALE}
-_FLAT = {ops.MUL, ops.HAD, ops.KRON}
-_PLAIN = {ops.SYM, ops.MEMBER, ops.INT, ops.DIFF}
-
-
-def ordered_sum(term: Term) -> list[Term]:
-    """The terms of a sum as a textbook has them.
-
-    Positive before negative, of equal sign the longer products first, then functions, symbols, and
-    numbers last: ``x^2 + 2*x + 1``, ``A*x - b``, ``1 - tanh(x)^2``.
-    """
-    return sorted(term.args, key=_place_in_sum)
-
-
-def _place_in_sum(term: Term) -> tuple[object, ...]:
-    degree = _degree(term)
-    core = _without_number(term)
-    fixed = core.op in _CONSTANT or (core.op is ops.SCALE and core.args[1].op in _CONSTANT)
-    bare = core.args[0] if core.op is ops.TRANSPOSE else core
-    return is_negative(term), fixed, -degree, bare.op in _PLAIN, core.key, term.key
-
-
-def _without_number(term: Term) -> Term:
-    """The term that a reader sorts by: ``x`` of ``2*x``, ``a`` of ``2*a*b``."""
-    if term.op is ops.SCALE and term.args[0].op is ops.NUM:
-        return term.args[1]
-    if term.op is ops.TIMES and term.args[0].op is ops.NUM:
-        return term.args[1]
-    return term
-
-
-def _degree(term: Term) -> Fraction:
-    """The number of factors, powers counted, constants not."""
-    degree = Fraction(0)
-    todo = [term]
-    while todo:
-        factor = todo.pop()
-        if factor.op in _SPLIT:
-            todo.extend(factor.args)
-        elif factor.op in _FLAT:
-            degree += sum((_factor_degree(part) for part in factor.args), Fraction(0))
-        else:
-            degree += _factor_degree(factor)
-    return degree
-
-
-def _factor_degree(factor: Term) -> Fraction:
-    if factor.op in _CONSTANT:
-        return Fraction(0)
-    if factor.op is ops.POW and factor.args[1].op is ops.NUM:
-        return Fraction(factor.args[1].attr)
-    if factor.op is ops.MPOW:
-        return factor.attr.constant or Fraction(1)
-    return Fraction(1)
-
-
-# ---------------------------------------------------------------- products and quotients
-
-Power = tuple[Term, Number]
-
-
-@dataclass
-class Quotient:
-    """A product taken apart: ``number * above / below * over ./ under``.
-
-    ``above`` and ``below`` are scalars, ``over`` and ``under`` the factors of a product entry by
-    entry, or ``over`` the one array that is scaled.  Below the line the exponents are positive.
-    """
-
-    number: Number = 1
-    above: list[Term] = field(default_factory=list)
-    below: list[Power] = field(default_factory=list)
-    over: list[Term] = field(default_factory=list)
-    under: list[Power] = field(default_factory=list)
-
-
-def reciprocal(term: Term) -> Power | None:
-    """``(base, exponent)`` when the term is ``base^(-exponent)`` with a positive number, else None.
-
-    Powers of the number 0 other than 1/0 are left as they are: ``1/0^2`` would be read as ``1/0``.
-    """
-    if term.op is not ops.POW or term.args[1].op is not ops.NUM or term.args[1].attr >= 0:
-        return None
-    base, exponent = term.args[0], -term.args[1].attr
-    return None if base.op is ops.NUM and base.attr == 0 and exponent != 1 else (base, exponent)
-
-
-def quotient(term: Term) -> Quotient:
-    """A product, scaled array or reciprocal taken apart; constants first, products of matrices last of the scalars."""
-    parts = Quotient()
-    array = term
-    if term.is_scalar:
-        _split_scalar(term, parts)
-        return parts
-    if term.op is ops.SCALE:
-        _split_scalar(term.args[0], parts)
-        array = term.args[1]
-    for factor in array.args if array.op is ops.HAD else (array,):
-        _file(factor, parts.over, parts.under)
-    return parts
-
-
-def _split_scalar(term: Term, parts: Quotient) -> None:
-    for factor in term.args if term.op is ops.TIMES else (term,):
-        if factor.op is ops.NUM:
-            parts.number = factor.attr
-        else:
-            _file(factor, parts.above, parts.below)
-    parts.above.sort(key=lambda factor: (factor.op is ops.MUL, factor.op is not ops.CONST))
-
-
-def _file(factor: Term, above: list[Term], below: list[Power]) -> None:
-    power = reciprocal(factor)
-    if power is None:
-        above.append(factor)
-    else:
-        below.append(power)
-
-
-def open_product(factors: Sequence[Piece], open_end: bool, brackets: tuple[str, str] = ("(", ")")) -> list[Piece]:
-    """The factors, each in brackets where needed; with ``open_end`` a last factor may be a product itself."""
-    shown = [wrapped(piece, UNARY, brackets) for piece in factors]
-    if open_end and factors and factors[-1].level == PRODUCT:
-        shown[-1] = factors[-1]
-    return shown
-
-
-def one_product(factors: Sequence[Piece]) -> bool:
-    """True when just one factor is a product itself: as the last it needs no brackets."""
-    return sum(piece.level == PRODUCT for piece in factors) == 1
-
 
 # ---------------------------------------------------------------- direction of ordered products
 
@@ -302,142 +49,6 @@ def _direction(span: Dim, positive: set[Name]) -> int | None:
 
 
 # ---------------------------------------------------------------- names of indices
-
-INDICES = "ijklrstpquv"
-STEPS = "kjilrstpquv"
-FORWARD = "yzsuvwqrx"
-BACKWARD = "egpqrwzyx"
-"""Letters for what is bound and has no preferred name."""
-
-
-@dataclass(eq=False)
-class Chain:
-    """A recurrence: what the states of it that occur in a term have in common.
-
-    ``indices`` and ``slots`` are what it depends on and something around it binds; ``told`` are the
-    recurrences that depend on its own index or state.
-    """
-
-    start: Term
-    body: Term
-    loop: Loop
-    indices: frozenset[Index]
-    slots: frozenset[Symbol]
-    told: list[Chain] = field(default_factory=list)
-
-    @property
-    def count(self) -> int:
-        """The number of states that it couples; 1 for a single one."""
-        return len(self.body.args) if self.body.op is ops.JOINT else 1
-
-
-Place = tuple[Chain | Symbol, int]
-"""One of coupled recurrences, or the bound state of it."""
-
-Scope = tuple[tuple[Index | Symbol | Chain | Place, str], ...]
-"""What is bound and visible at a place, with its names, the outermost first.
-
-An index and a recurrence have a name, the bound state of a recurrence the text ``y[k]``.
-"""
-
-
-class Chains:
-    """The recurrences of a term, and where each is told: once, as far out as it can be."""
-
-    def __init__(self, root: Term) -> None:
-        self.slots: dict[Term, frozenset[Symbol]] = {}
-        self.told: dict[Term, list[Chain]] = {}
-        self.of: dict[Term, Chain] = {}
-        self._order: dict[Chain, int] = {}
-        self._found: dict[tuple[Term, Term, Loop], Chain] = {}
-        self._free: dict[Term, frozenset[Chain]] = {}
-        order = postorder(root)
-        if any(term.op is ops.STATE or (term.op is ops.SYM and term.attr.role == "state") for term in order):
-            for term in order:
-                self._visit(term)
-        self.outermost = self._listed(self._free.get(root, frozenset()))
-
-    def within(self, term: Term) -> bool:
-        """True when a recurrence, or the bound state of one, occurs in the term."""
-        return term in self.of or term in self.slots or term in self._free or term in self.told
-
-    def used_in(self, term: Term) -> frozenset[Chain]:
-        """The recurrences that occur in the term and are not told inside it."""
-        return self._free.get(term, frozenset())
-
-    def _visit(self, term: Term) -> None:
-        if isinstance(term.attr, Symbol) and term.attr.role == "state":
-            self.slots[term] = frozenset((term.attr,))
-            return
-        if not term.args:
-            return
-        if isinstance(term.attr, Loop):
-            self._state(term, term.attr)
-            return
-        self._keep(term, self._union(self.slots, term.args), self._union(self._free, term.args))
-        if isinstance(term.attr, Range):
-            index = term.attr.index
-            free = self._free.get(term, frozenset())
-            inside = frozenset(c for c in free if index in c.indices)
-            if inside:
-                self.told[term] = self._listed(inside)
-                self._free[term] = free - inside
-
-    def _state(self, term: Term, loop: Loop) -> None:
-        start, body = term.args
-        inner, slots = self._free.get(body, frozenset()), self.slots.get(body, frozenset()) - {loop.slot}
-        slots |= self.slots.get(start, frozenset())
-        key = (start, body, loop.moved(loop.first))
-        made = self._found.get(key)
-        if made is None:
-            indices = start.indices | (body.indices - {loop.index}) | loop.first.indices
-            made = Chain(start, body, key[2], indices, slots)
-            made.told = self._listed(c for c in inner if loop.index in c.indices or loop.slot in c.slots)
-            self._found[key] = made
-            self._order[made] = len(self._order)
-        self.of[term] = made
-        free = self._free.get(start, frozenset()) | (inner - set(made.told)) | {made}
-        self._keep(term, slots, free)
-
-    def _keep(self, term: Term, slots: frozenset[Symbol], free: frozenset[Chain]) -> None:
-        if slots:
-            self.slots[term] = slots
-        if free:
-            self._free[term] = free
-
-    def _union(self, table: dict[Term, frozenset[Any]], args: tuple[Term, ...]) -> frozenset[Any]:
-        found: frozenset[Any] = frozenset()
-        for arg in args:
-            more = table.get(arg)
-            if more is not None and more is not found:
-                found = found | more if found else more
-        return found
-
-    def _listed(self, chains: Iterable[Chain]) -> list[Chain]:
-        return sorted(chains, key=self._order.__getitem__)
-
-
-def _endless(letters: str) -> Iterator[str]:
-    yield from letters
-    for number in count(1):
-        yield f"{letters[0]}{number}"
-
-
-def free_names(root: Term) -> set[str]:
-    """All names that occur in the term: variables, families, sizes, unknown functions."""
-    found: set[str] = set()
-    dims: set[Dim] = set()
-    for term in postorder(root):
-        attr = term.attr
-        if isinstance(attr, Symbol | Unknown):
-            if attr.role != "state":
-                found.add(attr.name)
-        elif isinstance(attr, Member):
-            found.add(attr.family.name)
-        dims.update((term.rows, term.cols, *attr_dims(attr)))
-    for size in dims:
-        found.update(atom.name for atom in size.atoms() if isinstance(atom, Name | SizeAt))
-    return found
 
 
 class Page:
@@ -524,7 +135,7 @@ class Page:
 
     def _unused(self, wanted: Iterable[str], letters: str) -> str:
         taken = {name for _, name in self.scope}
-        return next(name for name in chain(wanted, _endless(letters)) if not (name in taken or name in self._taken))
+        return next(name for name in chain(wanted, endless(letters)) if not (name in taken or name in self._taken))
 
     def _naming(self, chains: Iterable[Chain]) -> Scope:
         """The scope with names for recurrences."""
@@ -539,7 +150,7 @@ class Page:
 
     def _wanted(self, one: Chain, which: int) -> Iterable[str]:
         """The preferred names of a recurrence: of this very one first, then of those like it."""
-        alike: list[str] = []
+        similar: list[str] = []
         for start, body, name in self._preferred:
             if isinstance(body, tuple):
                 body, place = body
@@ -549,9 +160,9 @@ class Page:
                 continue
             if start is one.start and body is one.body:
                 yield name
-            elif _alike(start, one.start, body, one.body):
-                alike.append(name)
-        yield from alike
+            elif alike(start, one.start, body, one.body):
+                similar.append(name)
+        yield from similar
 
     def _name(self, bound: Index | Symbol | Chain | Place) -> str | None:
         return next((name for other, name in reversed(self.scope) if other is bound or other == bound), None)
@@ -659,12 +270,6 @@ class Page:
         """A dimension without blanks around signs: ``k+1``, ``m*n``."""
         text = format_dim(size, {atom: self.atom(atom) for atom in size.atoms()}, self._times)
         return text.replace(" + ", "+").replace(" - ", "-")
-
-
-def _alike(start: object, other_start: Term, body: object, other_body: Term) -> bool:
-    """True when a recurrence may be the one of a hint, up to the names of what is bound around it."""
-    pairs = (start, other_start), (body, other_body)
-    return all(isinstance(a, Term) and (a.op, a.depth, a.weight) == (b.op, b.depth, b.weight) for a, b in pairs)
 
 
 Rule = Callable[[Term, Page], Piece]

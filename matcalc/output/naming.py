@@ -9,7 +9,7 @@ from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder, replace
-from .layout import Chain, Chains, free_names
+from .chains import Chain, Chains, free_names
 
 LONG = 60
 """Terms that take fewer nodes than this when written out are printed whole."""

@@ -13,7 +13,9 @@ from ..terms.dims import ONE
 from ..terms.ops import Op
 from ..terms.symbols import Unknown
 from ..terms.term import Number, Term
-from .layout import (
+from .layout import IndexNames, Page, Rule, needs_by, render
+from .order import Power, Quotient, ordered_sum, quotient, reciprocal
+from .pieces import (
     ATOM,
     GREEK,
     KRON,
@@ -21,22 +23,12 @@ from .layout import (
     PRODUCT,
     SUM,
     UNARY,
-    IndexNames,
-    Page,
     Piece,
-    Power,
-    Quotient,
-    Rule,
     joined,
     name_parts,
-    needs_by,
     number_text,
     one_product,
     open_product,
-    ordered_sum,
-    quotient,
-    reciprocal,
-    render,
     signed,
     wrapped,
 )

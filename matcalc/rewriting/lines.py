@@ -12,7 +12,8 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import MatcalcError
-from ..numeric.evaluate import Array, Env, evaluate
+from ..numeric.arrays import Array
+from ..numeric.evaluate import Env, evaluate
 from ..terms import ops
 from ..terms.dims import Atom, Dim, Index, Name
 from ..terms.symbols import Family, Symbol

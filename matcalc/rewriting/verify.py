@@ -30,7 +30,8 @@ from .match import HOLE, instantiate, match, match_root
 from .rule import Compare, Fact, Guard, Has, Implication, Rule
 
 if TYPE_CHECKING:
-    from ..numeric.evaluate import Array, Env
+    from ..numeric.arrays import Array
+    from ..numeric.evaluate import Env
 
 WANTED = 20
 """Comparisons made for one row; as many different instances."""

@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ..errors import MatcalcError
-from ..numeric.evaluate import Array, Env, evaluate
+from ..numeric.arrays import Array
+from ..numeric.evaluate import Env, evaluate
 from ..numeric.sample import sample
 from ..rewriting.facts import Query
 from ..terms import ops
