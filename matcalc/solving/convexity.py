@@ -14,11 +14,11 @@ from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Term
 from ..terms.walk import contains
-from .definite import Proof, Prover, concluded, reduced
+from .definite import Proof, Prover, concluded, reduced, weight
 from .domain import convex_set, domain
 from .equation import Condition
 from .forms import affine_parts, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, conditions_of, line_of, lines_of, negative
+from .proofs import ProofStep, conditions_of, line_of, lines_of, listed, negative
 
 CURVATURES = ("convex", "concave")
 OPPOSITE = {"convex": "concave", "concave": "convex", "affine": "affine"}
@@ -54,17 +54,13 @@ def curvature(
         return UNKNOWN
     function = rules.simplify(function)
     if is_affine(rules, function, unknowns):
-        step = ProofStep("affine", (function, " is affine in ", *_listed(unknowns)))
+        step = ProofStep("affine", (function, " is affine in ", *listed(unknowns)))
         return Curvature("affine", steps=(step,))
     found = list(certified(rules, function, unknowns, assumed))
     if not any(not c.conditions for c in found):
         composed = (composition(rules, function, unknowns, assumed, kind) for kind in CURVATURES)
         found += [c for c in composed if c is not None]
-    return min(found, key=lambda c: (_cost(c), not c.strict), default=UNKNOWN)
-
-
-def _cost(found: Curvature) -> float:
-    return Proof(build.ZERO_NUM, "", "", (), found.queries).cost[0]
+    return min(found, key=lambda c: (weight(c.queries), not c.strict), default=UNKNOWN)
 
 
 # ---------------------------------------------------------------- by the second differential
@@ -110,16 +106,7 @@ def _conclusion(kind: str, strict: bool, unknowns: Sequence[Term]) -> ProofStep:
     sign = RELATION[kind].replace("≥", ">").replace("≤", "<") if strict else RELATION[kind]
     directions = " for every direction but 0" if strict else " for every direction"
     word = f"strictly {kind}" if strict else kind
-    return ProofStep(
-        "sign of the second differential", (f"d²f {sign}{directions}: f is {word} in ", *_listed(unknowns))
-    )
-
-
-def _listed(terms: Sequence[Term]) -> tuple[str | Term, ...]:
-    found: list[str | Term] = []
-    for i, t in enumerate(terms):
-        found += [", ", t] if i else [t]
-    return tuple(found)
+    return ProofStep("sign of the second differential", (f"d²f {sign}{directions}: f is {word} in ", *listed(unknowns)))
 
 
 # ---------------------------------------------------------------- by composition

@@ -49,7 +49,7 @@ class Proof:
     @property
     def cost(self) -> tuple[float, int]:
         """Fewest and simplest conditions first, then the shortest proof."""
-        return sum(_weight(*c) for c in self.conditions), len(self.premises)
+        return weight(self.conditions), len(self.premises)
 
     def lines(self) -> list[Proof]:
         """The proofs inside, each once, premises before what they show."""
@@ -64,11 +64,16 @@ class Proof:
         return list(found.values())
 
 
+def weight(conditions: Iterable[Query]) -> float:
+    """The more and the less simple the conditions, the heavier."""
+    return sum(_weight(*c) for c in conditions)
+
+
 def _weight(term: Term, fact: str) -> float:
     if term.op is ops.INT:
         return 0.5
     if term.op in (ops.SYM, ops.MEMBER):
-        if fact == "positive" and not term.is_scalar:
+        if fact in ("positive", "nonzero") and not term.is_scalar:
             return 1.1
         return 1.0 if fact in SIGNS or fact in RANKS else 1.2 if term.op is ops.SYM and term.attr.facts else 3.0
     return 1.5 + len(postorder(term)) / 50
@@ -209,7 +214,10 @@ class Prover:
         if below is None:
             return None
         rule = "psd and invertible" if fact == "posdef" else "nonneg and nonzero"
-        return concluded(term, fact, rule, below, Proof(term, other, "assumed"))
+        known = self.system.facts.has(term, other)
+        return concluded(
+            term, fact, rule, below, self._known_fact(term, other) if known else Proof(term, other, "assumed")
+        )
 
     def _by_rows(self, term: Term, fact: str) -> Iterator[Proof | None]:
         """The rows of the fact files whose left side is the term."""

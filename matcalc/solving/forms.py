@@ -18,7 +18,7 @@ from ..terms.dims import ONE
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, dependents, postorder, replace
-from .definite import Proof, Prover, concluded, reduced
+from .definite import Proof, Prover, concluded, reduced, weight
 from .proofs import negative
 
 LINEAR_FACTS = {
@@ -141,7 +141,7 @@ class Signed:
 def nonnegative(prover: Prover, form: Form) -> Signed | None:
     """A proof that the form is ≥ 0, strict where that needs no more conditions."""
     weak = _weak(prover, form)
-    strict = _strict(prover, form) if weak is not None else None
+    strict = _strict(prover, form, weak.proof) if weak is not None else None
     if strict is not None and (weak is None or strict.proof.cost[0] <= weak.proof.cost[0]):
         return strict
     return weak
@@ -172,7 +172,7 @@ def _weak(prover: Prover, form: Form) -> Signed | None:
     return best
 
 
-def _strict(prover: Prover, form: Form) -> Signed | None:
+def _strict(prover: Prover, form: Form, weak: Proof) -> Signed | None:
     best: Signed | None = None
     for term in shapes_of(prover.system, form):
         parts = term.args if term.op is ops.ADD else (term,)
@@ -181,7 +181,7 @@ def _strict(prover: Prover, form: Form) -> Signed | None:
             best = Signed(proof, True, term)
         if best is not None and not best.proof.conditions:
             return best
-    matrix = _by_matrix(prover, form, "posdef")
+    matrix = _by_matrix(prover, form, "posdef", weak)
     if matrix is not None and (best is None or matrix.proof.cost < best.proof.cost):
         best = matrix
     return best
@@ -201,10 +201,15 @@ def _definite_sum(prover: Prover, term: Term, parts: Sequence[Term], directions:
                 options.append((i, proof))
         if not options:
             return None
-        at, proof = min(options, key=lambda o: (o[1].cost, o[0]))
-        chosen[at] = proof if chosen[at].rule != "definite" else concluded(parts[at], "nonneg", "definite", proof)
+        at, proof = min(options, key=lambda o: (_together({**chosen, o[0]: o[1]}), o[0]))
+        chosen[at] = proof
     found = concluded(term, "nonneg", "definite sum", *(chosen[i] for i in sorted(chosen)))
     return Proof(term, "nonneg", found.rule, found.premises, reduced(found.conditions))
+
+
+def _together(chosen: Mapping[int, Proof]) -> float:
+    """What the conditions of several proofs weigh together."""
+    return weight(reduced(frozenset().union(*(p.conditions for p in chosen.values()))))
 
 
 def _definite_in(prover: Prover, part: Term, d: Term, directions: Sequence[Term]) -> Proof | None:
@@ -370,7 +375,7 @@ def _degree(factor: Term, d: Term) -> int:
     return 2 if factor is build.power_of(d, build.num(2)) else 0
 
 
-def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
+def _by_matrix(prover: Prover, form: Form, fact: str, weak: Proof | None = None) -> Signed | None:
     """The matrix of the form shown definite: of several directions by Schur complements."""
     if len(form.directions) > 3:
         return None
@@ -379,7 +384,7 @@ def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
         return None
     best: Proof | None = None
     for order in permutations(range(len(blocks))):
-        proof = _schur(prover, [[blocks[i][j] for j in order] for i in order], fact)
+        proof = _schur(prover, [[blocks[i][j] for j in order] for i in order], fact, weak)
         if proof is not None and (best is None or proof.cost < best.cost):
             best = proof
         if best is not None and not best.conditions:
@@ -390,14 +395,17 @@ def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
     return Signed(proof, fact == "posdef", form.term)
 
 
-def _schur(prover: Prover, blocks: list[list[Term]], fact: str) -> Proof | None:
-    """The first block posdef, and what remains after eliminating it."""
+def _schur(prover: Prover, blocks: list[list[Term]], fact: str, weak: Proof | None) -> Proof | None:
+    """The first block posdef, and what remains after eliminating it; of a form that is ≥ 0 that is psd anyway."""
     first = blocks[0][0]
     if len(blocks) == 1:
+        regular = prover.unconditional.prove(first, "invertible") if weak is not None else None
+        if weak is not None and regular is not None:
+            return concluded(first, fact, "psd and invertible", weak, regular)
         return prover.prove(first, fact)
     if all(_is_zero(b) for b in blocks[0][1:]):
-        head, rest = prover.prove(first, fact), _schur(prover, [row[1:] for row in blocks[1:]], fact)
-        return None if head is None or rest is None else concluded(first, fact, "block diagonal", head, rest)
+        head, rest = prover.prove(first, fact), _schur(prover, [row[1:] for row in blocks[1:]], fact, weak)
+        return None if head is None or rest is None else concluded(rest.term, fact, "block diagonal", head, rest)
     head = prover.prove(first, "posdef")
     if head is None:
         return None
@@ -410,8 +418,8 @@ def _schur(prover: Prover, blocks: list[list[Term]], fact: str) -> Proof | None:
         ]
         for i in range(1, len(blocks))
     ]
-    rest = _schur(prover, reduced_blocks, fact)
-    return None if rest is None else concluded(first, fact, "Schur complement", head, rest)
+    rest = _schur(prover, reduced_blocks, fact, weak)
+    return None if rest is None else concluded(rest.term, fact, "Schur complement", head, rest)
 
 
 def _times(a: Term, b: Term, c: Term) -> Term:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from itertools import combinations, product
 
 from ..calculus import derive
@@ -22,11 +23,11 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .attained import attained
 from .convexity import Curvature, curvature
-from .definite import Proof, Prover, reduced
+from .definite import Proof, Prover, reduced, weight
 from .domain import convex_set, domain, region
 from .equation import Condition, Equation
 from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, claim_words, conditions_of, lines_of
+from .proofs import ProofStep, Words, claim_words, conditions_of, lines_of, listed
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
 BEST = {"minimum": "convex", "maximum": "concave"}
@@ -41,10 +42,13 @@ class PointKind:
     strict: bool = False
     conditions: tuple[Condition, ...] = ()
     steps: tuple[ProofStep, ...] = ()
+    because: Words = ()
+    """Why, in one clause: the objective is convex in x."""
 
     def __str__(self) -> str:
-        words = [w for w, said in (("global", self.is_global), ("strict", self.strict)) if said]
-        return " ".join([*words, self.kind])
+        if self.kind not in BEST:
+            return self.kind
+        return f"{'strict ' if self.strict else ''}{'global' if self.is_global else 'local'} {self.kind}"
 
 
 UNDECIDED = PointKind("undecided")
@@ -93,15 +97,14 @@ def point_kind(
 
 
 def _preference(found: PointKind) -> tuple[float, bool, bool]:
-    cost = Proof(build.ZERO_NUM, "", "", (), frozenset((c.term, c.fact) for c in found.conditions)).cost[0]
-    return (cost, not found.is_global, not found.strict)
+    return (weight((c.term, c.fact) for c in found.conditions), not found.is_global, not found.strict)
 
 
 def _told(found: PointKind, given: frozenset[Query]) -> PointKind:
     """The answer with its last line, and without conditions that are known already."""
     new = tuple(c for c in found.conditions if (c.term, c.fact) not in given)
-    line = ProofStep(found.kind, (f"{found}",))
-    return PointKind(found.kind, found.is_global, found.strict, new, (*found.steps, line))
+    line = ProofStep(found.kind, (f"{found}, because ", *found.because))
+    return replaced(found, conditions=new, steps=(*found.steps, line))
 
 
 def _resolved(rules: System, unknowns: Sequence[Term], values: Mapping[Term, Term]) -> dict[Term, Term]:
@@ -151,19 +154,20 @@ def _convex(problem: Problem, substituting: bool = True) -> Iterator[PointKind]:
             return
         found = curvature(problem.rules, objective, unknowns, problem.local)
         if found.kind in KIND_OF:
-            yield _from_curvature(problem, found, (*problem.said, *((step,) if step else ())))
+            yield _from_curvature(problem, found, unknowns, (*problem.said, *((step,) if step else ())))
             if not found.conditions:
                 return
 
 
-def _from_curvature(problem: Problem, found: Curvature, said: tuple[ProofStep, ...]) -> PointKind:
+def _from_curvature(
+    problem: Problem, found: Curvature, unknowns: Sequence[Term], said: tuple[ProofStep, ...]
+) -> PointKind:
     kind = KIND_OF[found.kind]
-    affine = " on the affine set of the constraints" if problem.constraints else ""
-    because = ProofStep(
-        f"stationary point of a {found.kind} function",
-        (f"global {kind}, because the objective is {found.kind}{affine}",),
-    )
-    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps, because))
+    strictly = "strictly " if found.strict else ""
+    because = (f"the objective is {strictly}{found.kind} in ", *listed(unknowns))
+    if problem.constraints:
+        because += (", on the affine set of the constraints",)
+    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps), because)
 
 
 Substituted = tuple[ProofStep | None, Term, tuple[Term, ...]]
@@ -247,6 +251,7 @@ def sequentially(problem: Problem) -> Iterator[PointKind]:
                         first.strict and second.strict,
                         conditions_of(conditions, f"so that the point is a {first.kind}"),
                         (*first.steps, *second.steps),
+                        (*first.because, ", whatever ", *listed(outer), " is, and then ", *second.because),
                     )
                     return
 
@@ -266,18 +271,11 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
             continue
         words: list[str | Term] = []
         for u in inner:
-            words += [", " if words else "for any ", *(_joined(outer) if not words else ()), ": " if not words else ""]
+            words += [", "] if words else ["for any ", *listed(outer), ": "]
             words += [u, " = ", problem.values[u], f" is the {found.kind}"]
         line = ProofStep("one unknown after the other", tuple(words))
-        return PointKind(found.kind, True, found.strict, found.conditions, (*found.steps, line))
+        return replaced(found, steps=(*found.steps, line))
     return None
-
-
-def _joined(terms: Sequence[Term]) -> list[str | Term]:
-    found: list[str | Term] = []
-    for i, t in enumerate(terms):
-        found += [", ", t] if i else [t]
-    return found
 
 
 def _stationary(problem: Problem, unknown: Term, inner: tuple[Term, ...]) -> bool:
@@ -315,7 +313,8 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
                 needed = frozenset((c.term, c.fact) for c in found.conditions).union(*(p.conditions for p in inside))
                 conditions = conditions_of(reduced(needed), f"so that the point is a {found.kind}")
                 steps = (said, *(s for p in inside for s in lines_of(p)), *found.steps)
-                yield PointKind(found.kind, False, found.strict, conditions, steps)
+                because = (*found.because, " ", *words)
+                yield PointKind(found.kind, False, found.strict, conditions, steps, because)
 
 
 # ---------------------------------------------------------------- at the point
@@ -350,7 +349,9 @@ def at_the_point(problem: Problem) -> Iterator[PointKind]:
             ProofStep("definite second differential", (f"d²f {sign} 0 at the point, for every direction but 0",)),
         )
         reason = f"so that the point is a {kind}"
-        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps)
+        definite = "positive" if kind == "minimum" else "negative"
+        because = (f"the second differential is {definite} definite there",)
+        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps, because)
 
 
 def by_both_signs(problem: Problem) -> Iterator[PointKind]:
@@ -369,9 +370,8 @@ def by_both_signs(problem: Problem) -> Iterator[PointKind]:
         *(s for s in lines_of(proof) if s.words[0] is not there.term),
         ProofStep(proof.rule, ("d²f takes both signs",)),
     )
-    yield PointKind(
-        "saddle", False, False, conditions_of(reduced(proof.conditions), "so that d²f takes both signs"), steps
-    )
+    conditions = conditions_of(reduced(proof.conditions), "so that d²f takes both signs")
+    yield PointKind("saddle", False, False, conditions, steps, ("the second differential takes both signs there",))
 
 
 def by_a_bound(problem: Problem) -> Iterator[PointKind]:
@@ -379,7 +379,7 @@ def by_a_bound(problem: Problem) -> Iterator[PointKind]:
     found = attained(problem.rules, problem.objective, problem.unknowns, problem.values, problem.constraints)
     if found is not None:
         kind, steps = found
-        yield PointKind(kind, True, False, (), steps)
+        yield PointKind(kind, True, False, (), steps, ("the point attains a bound of the objective",))
 
 
 def by_multiplier(problem: Problem) -> Iterator[PointKind]:
@@ -406,7 +406,8 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
         ProofStep("Lagrange", (f"f + λ*g is {found.kind}, so the point is the {kind} of f where g = 0",)),
     )
     conditions = conditions_of(found.queries | regular.conditions, f"so that the point is a {kind}")
-    yield PointKind(kind, True, found.strict, conditions, steps)
+    because = (f"f + λ*g is {found.kind}, f the objective and g the constraint",)
+    yield PointKind(kind, True, found.strict, conditions, steps, because)
 
 
 def _multiplier(problem: Problem, constraint: Term) -> tuple[Term, Proof] | None:
