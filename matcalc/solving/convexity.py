@@ -13,7 +13,6 @@ from ..rewriting.rule import Fact
 from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Term
-from ..terms.walk import contains
 from .definite import Proof, Prover, concluded, reduced, weight
 from .domain import convex_set, domain
 from .equation import Condition
@@ -142,7 +141,7 @@ class Composer(Prover):
         if fact not in ("constant", "affine", *CURVATURES):
             yield from super()._proofs(term, fact)
             return
-        if not any(contains(term, u) for u in self.unknowns):
+        if self.closed(term):
             yield Proof(term, fact, "constant")
             return
         if fact == "constant":
@@ -175,7 +174,7 @@ class Composer(Prover):
     def _multiple(self, term: Term, fact: str) -> Proof | None:
         """A constant of known sign times what varies."""
         factors = term.args if term.op is not ops.SCALE else _flat(term)
-        fixed = [f for f in factors if not any(contains(f, u) for u in self.unknowns)]
+        fixed = [f for f in factors if self.closed(f)]
         moving = [f for f in factors if f not in fixed]
         if not fixed or not moving:
             return None

@@ -10,7 +10,7 @@ from ..terms import ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import dependents
-from .forms import CURVED_FACTS, affine_parts, facts_of
+from .forms import CURVED_FACTS, affine_parts, facts_of, leaves
 
 SMOOTH = frozenset(
     {
@@ -42,7 +42,7 @@ def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
     affine = affine_parts(function, unknowns)
     implied: set[Query] = set()
     required: dict[Query, None] = {}
-    for node in dependents(function, unknowns):
+    for node in dependents(function, leaves(function, unknowns)):
         op = node.op
         if op in SMOOTH:
             continue

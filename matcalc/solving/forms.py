@@ -15,9 +15,9 @@ from ..errors import NotDifferentiable
 from ..rewriting.facts import Query
 from ..terms import build, ops
 from ..terms.dims import ONE
-from ..terms.symbols import Symbol
+from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, dependents, postorder, replace
+from ..terms.walk import contains, dependents, postorder, rebuild, replace
 from .definite import Proof, Prover, concluded, reduced, weight
 from .proofs import negative
 
@@ -38,10 +38,20 @@ def facts_of(unknown: Term) -> frozenset[str]:
 
 
 def direction(unknown: Term) -> Term:
-    """The symbol dX: of the structure that differences of two values have."""
+    """The symbol dX, or the member dX[i]: of the structure that differences of two values have."""
     facts = frozenset(LINEAR_FACTS[f] for f in facts_of(unknown) if f in LINEAR_FACTS)
-    name = unknown.attr.name if unknown.op is ops.SYM else unknown.attr.family.name
-    return build.sym(Symbol(f"d{name}", unknown.rows, unknown.cols, facts, "direction"))
+    if unknown.op is ops.SYM:
+        return build.sym(Symbol(f"d{unknown.attr.name}", unknown.rows, unknown.cols, facts, "direction"))
+    family = unknown.attr.family
+    moved = Family(f"d{family.name}", family.index, family.rows, family.cols, facts, "direction")
+    return build.member(moved, unknown.attr.at)
+
+
+def leaves(root: Term, unknowns: Collection[Term]) -> list[Term]:
+    """What varies in a term: the unknowns, and all members of a family of which one is unknown."""
+    families = {u.attr.family for u in unknowns if u.op is ops.MEMBER}
+    members = [t for t in postorder(root) if t.op is ops.MEMBER and t.attr.family in families] if families else []
+    return list(dict.fromkeys((*unknowns, *members)))
 
 
 @dataclass(frozen=True)
@@ -72,35 +82,38 @@ class Form:
 
 
 def second_differential(rules: System, function: Term, unknowns: Sequence[Term]) -> Form | None:
-    """d²f in the directions of the unknowns; None where a rule is missing or members of a family vary."""
-    if any(_shares_family(function, u) for u in unknowns):
-        return None
-    directions = {u: direction(u) for u in unknowns}
-    differentials = {build.diff(u): d for u, d in directions.items()}
+    """d²f in the directions of the unknowns, all members of a family together; None where a rule is missing."""
+    term = rules.simplify(function)
     try:
-        term = rules.simplify(function)
         for _ in range(2):
-            moved = replace(derive.forward(rules, term, set(unknowns)), differentials)
-            term = rules.simplify(moved)
+            term = rules.simplify(_differential(rules, term, unknowns))
     except NotDifferentiable:
         return None
-    return Form(term, tuple(directions.values()))
+    return Form(term, tuple(direction(u) for u in unknowns))
 
 
-def _shares_family(function: Term, unknown: Term) -> bool:
+def _differential(rules: System, term: Term, unknowns: Sequence[Term]) -> Term:
+    varying = leaves(term, unknowns)
+    return put(derive.forward(rules, term, set(varying)), {build.diff(v): direction(v) for v in varying})
+
+
+def put(term: Term, leaves: Mapping[Term, Term]) -> Term:
+    """Leaves replaced, members at a bound index by members at that index."""
+    return rebuild(term, lambda node, _args: leaves.get(node))
+
+
+def one_of_many(function: Term, unknown: Term) -> bool:
     """The unknown is a member, and other members of its family occur."""
-    if unknown.op is not ops.MEMBER:
-        return False
-    family = unknown.attr.family
-    return any(t.op is ops.MEMBER and t.attr.family == family and t is not unknown for t in postorder(function))
+    return len(leaves(function, (unknown,))) > 1
 
 
 def affine_parts(root: Term, unknowns: Collection[Term]) -> set[Term]:
     """The sub-terms that are affine in the unknowns as they are written: linear operations on one moving argument."""
-    moving = dependents(root, unknowns)
+    varying = set(leaves(root, unknowns))
+    moving = dependents(root, varying)
     found: set[Term] = set()
     for node in postorder(root):
-        if node not in moving or node in unknowns:
+        if node not in moving or node in varying:
             found.add(node)
             continue
         at = [i for i, arg in enumerate(node.args) if arg in moving]
@@ -119,11 +132,10 @@ def is_affine(rules: System, term: Term, unknowns: Sequence[Term]) -> bool:
     if term in affine_parts(term, unknowns):
         return True
     try:
-        first = rules.simplify(derive.forward(rules, rules.simplify(term), set(unknowns)))
+        first = rules.simplify(_differential(rules, rules.simplify(term), unknowns))
     except NotDifferentiable:
         return False
-    bare = replace(first, {build.diff(u): direction(u) for u in unknowns})
-    return not any(contains(bare, u) for u in unknowns)
+    return not any(contains(first, v) for v in leaves(first, unknowns))
 
 
 # ---------------------------------------------------------------- signs of a form
@@ -174,6 +186,8 @@ def _weak(prover: Prover, form: Form) -> Signed | None:
 
 def _strict(prover: Prover, form: Form, weak: Proof) -> Signed | None:
     best: Signed | None = None
+    if any(one_of_many(form.term, d) for d in form.directions):
+        return None
     for term in shapes_of(prover.system, form):
         parts = term.args if term.op is ops.ADD else (term,)
         proof = _definite_sum(prover, term, parts, form.directions)
@@ -321,7 +335,7 @@ def _weighted_squares(prover: Prover, term: Term, d: Term) -> Proof | None:
 
 def matrix_of(rules: System, form: Form) -> list[list[Term]] | None:
     """The blocks M of d'*M*d by independent entries; None along a structure, or where a rule is missing."""
-    if any(d.attr.facts for d in form.directions):
+    if any(d.op is not ops.SYM or d.attr.facts for d in form.directions):
         return None
     opposite = form.negated().term
     if opposite.key < form.term.key:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from itertools import combinations, product
+from typing import NamedTuple
 
 from ..calculus import derive
 from ..calculus.present import present, same
@@ -18,7 +19,7 @@ from ..calculus.system import System, system
 from ..errors import MatcalcError
 from ..rewriting.facts import Query
 from ..terms import build, ops
-from ..terms.symbols import Symbol
+from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .attained import attained
@@ -26,7 +27,18 @@ from .convexity import Curvature, curvature
 from .definite import Proof, Prover, reduced, weight
 from .domain import convex_set, domain, region
 from .equation import Condition, Equation
-from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
+from .forms import (
+    LINEAR_FACTS,
+    Form,
+    facts_of,
+    indefinite,
+    is_affine,
+    leaves,
+    nonnegative,
+    one_of_many,
+    put,
+    second_differential,
+)
 from .proofs import ProofStep, Words, claim_words, conditions_of, lines_of, listed
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
@@ -66,6 +78,11 @@ class Problem:
     local: frozenset[Query] = field(default=frozenset())
     """Facts about the unknowns on the region that is looked at, beyond what is declared."""
     said: tuple[ProofStep, ...] = ()
+
+    @property
+    def has_families(self) -> bool:
+        """An unknown is one of several members that occur."""
+        return any(one_of_many(self.objective, u) for u in self.unknowns)
 
     def prover(self, *free: Term) -> Prover:
         """Proves facts about the point; no condition speaks of the unknowns."""
@@ -184,37 +201,48 @@ def _substituted(problem: Problem) -> Iterator[Substituted]:
     for chosen in product(*choices):
         if all(c is None for c in chosen):
             continue
-        back = {u: c[1] for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
-        unknowns = tuple(u if c is None else c[0] for u, c in zip(problem.unknowns, chosen, strict=True))
+        renamed = {u: c for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
+        back = {u: c.old(c.new(u)) for u, c in renamed.items()}
+        everywhere = {leaf: c.old(c.new(leaf)) for u, c in renamed.items() for leaf in leaves(problem.objective, (u,))}
+        unknowns = tuple(renamed[u].new(u) if u in renamed else u for u in problem.unknowns)
         words: list[str | Term] = []
         for u, term in back.items():
             words += [", " if words else "with ", u, " = ", term]
-        moved = problem.rules.simplify(replace(problem.objective, back))
+        moved = problem.rules.simplify(put(problem.objective, everywhere))
         words += [", one to one, the objective is ", moved]
         yield ProofStep("substitution", tuple(words)), moved, unknowns
 
 
-Renaming = tuple[Term, Term]
-"""The new unknown, and the old one in terms of it."""
+class Renaming(NamedTuple):
+    """A new unknown for an old one, and the old one in terms of it."""
+
+    new: Callable[[Term], Term]
+    old: Callable[[Term], Term]
 
 
 def _renamings(problem: Problem, unknown: Term, implied: frozenset[Query]) -> list[Renaming | None]:
     """Ways to write a positive unknown one to one in a new one."""
     known = problem.local | implied
-    ways: list[Renaming | None] = [None]
+
+    def named(name: str, *facts: str) -> Callable[[Term], Term]:
+        return lambda leaf: _like(leaf, _name(problem, name), frozenset(facts))
+
     if unknown.is_scalar or unknown.is_vector:
         if not (problem.rules.facts.has(unknown, "positive") or (unknown, "positive") in known):
-            return ways
-        log = build.sym(Symbol(_name(problem, "z"), unknown.rows, unknown.cols))
-        inverse = build.sym(Symbol(_name(problem, "y"), unknown.rows, unknown.cols, frozenset({"positive"})))
-        ways.append((inverse, build.power_of(inverse, build.MINUS_ONE_NUM)))
-        ways.append((log, build.fun("exp", log)))
-        return ways
+            return [None]
+        inverse = Renaming(named("y", "positive"), lambda y: build.power_of(y, build.MINUS_ONE_NUM))
+        return [None, inverse, Renaming(named("z"), lambda z: build.fun("exp", z))]
     if problem.rules.facts.has(unknown, "posdef") or (unknown, "posdef") in known:
-        facts = frozenset({"posdef"}) | (facts_of(unknown) & {"diagonal"})
-        inverse = build.sym(Symbol(_name(problem, "Y"), unknown.rows, unknown.cols, facts))
-        ways.append((inverse, build.inv(inverse)))
-    return ways
+        return [None, Renaming(named("Y", "posdef", *(facts_of(unknown) & {"diagonal"})), build.inv)]
+    return [None]
+
+
+def _like(leaf: Term, name: str, facts: frozenset[str]) -> Term:
+    """A variable, or a member, of the same shape under another name."""
+    if leaf.op is ops.SYM:
+        return build.sym(Symbol(name, leaf.rows, leaf.cols, facts))
+    family = leaf.attr.family
+    return build.member(Family(name, family.index, family.rows, family.cols, facts), leaf.attr.at)
 
 
 def _name(problem: Problem, wanted: str) -> str:
@@ -231,7 +259,7 @@ def _name(problem: Problem, wanted: str) -> str:
 
 def sequentially(problem: Problem) -> Iterator[PointKind]:
     """The best value of some unknowns does not depend on the others; what remains has a best value."""
-    if problem.constraints or len(problem.unknowns) < 2:
+    if problem.constraints or problem.has_families or len(problem.unknowns) < 2:
         return
     for count in range(1, len(problem.unknowns)):
         for inner in combinations(problem.unknowns, count):
@@ -322,7 +350,7 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
 
 def _form(problem: Problem) -> Form | None:
     """The second differential, where the objective is smooth around the point."""
-    if domain(problem.objective, problem.unknowns) is None:
+    if problem.has_families or domain(problem.objective, problem.unknowns) is None:
         return None
     return second_differential(problem.rules, problem.objective, problem.unknowns)
 
