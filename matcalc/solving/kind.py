@@ -22,7 +22,6 @@ from ..terms import build, ops
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
-from .attained import attained
 from .convexity import Curvature, curvature
 from .definite import Proof, Prover, reduced, weight
 from .domain import convex_set, domain, region
@@ -40,6 +39,7 @@ from .forms import (
     second_differential,
 )
 from .proofs import ProofStep, Words, claim_words, conditions_of, lines_of, listed
+from .spectral_problems import spectral_extremum
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
 BEST = {"minimum": "convex", "maximum": "concave"}
@@ -403,11 +403,20 @@ def by_both_signs(problem: Problem) -> Iterator[PointKind]:
 
 
 def by_a_bound(problem: Problem) -> Iterator[PointKind]:
-    """The objective has a bound on the set, and the point attains it."""
-    found = attained(problem.rules, problem.objective, problem.unknowns, problem.values, problem.constraints)
-    if found is not None:
-        kind, steps = found
-        yield PointKind(kind, True, False, (), steps, ("the point attains a bound of the objective",))
+    """The point is where eigenvalues or singular values bound the objective on its set."""
+    if len(problem.unknowns) != 1:
+        return
+    unknown = problem.unknowns[0]
+    for kind in BEST:
+        found = spectral_extremum(problem.rules, problem.objective, unknown, problem.constraints, kind)
+        if found is None or found.kind != kind or not same(problem.rules, found.value, problem.values[unknown]):
+            continue
+        needed = frozenset(
+            (c.term, c.fact) for c in found.conditions if c.fact in ("posdef", "positive") and not c.known
+        )
+        step = ProofStep("a bound that the point attains", (found.reason,))
+        conditions = conditions_of(needed, f"so that the point is a {kind}")
+        yield PointKind(kind, True, False, conditions, (step,), ("the point attains a bound of the objective",))
 
 
 def by_multiplier(problem: Problem) -> Iterator[PointKind]:
