@@ -14,7 +14,7 @@ from ..terms import build, ops
 from ..terms.build import coefficient
 from ..terms.term import Term
 from .definite import Proof, Prover, concluded, reduced, weight
-from .domain import convex_set, domain
+from .domain import convex_set, domain, implied
 from .equation import Condition
 from .forms import affine_parts, is_affine, nonnegative, second_differential
 from .proofs import ProofStep, conditions_of, line_of, lines_of, listed, negative
@@ -58,7 +58,7 @@ def curvature(
     found = list(certified(rules, function, unknowns, assumed))
     if not any(not c.conditions for c in found):
         composed = (composition(rules, function, unknowns, assumed, kind) for kind in CURVATURES)
-        found += [c for c in composed if c is not None]
+        found += [_stricter(rules, function, unknowns, assumed, c) for c in composed if c is not None]
     return min(found, key=lambda c: (weight(c.queries), not c.strict), default=UNKNOWN)
 
 
@@ -115,7 +115,7 @@ def composition(
     rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], kind: str
 ) -> Curvature | None:
     """The rows of ``rules/convexity.rules``, from the outermost operation inwards."""
-    inside = system(rules.assumptions | assumed)
+    inside = system(rules.assumptions | assumed | implied(function, unknowns))
     proof = Composer(inside, unknowns).prove(function, kind)
     if proof is None:
         return None
@@ -125,6 +125,18 @@ def composition(
         if p.rule not in ("condition", "constant", "declared", "assumed") and p.term.op is not ops.NUM
     ]
     return Curvature(kind, False, conditions_of(reduced(proof.conditions), _reason(kind)), tuple(steps))
+
+
+def _stricter(
+    rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], found: Curvature
+) -> Curvature:
+    """A sum of convex functions is strictly convex where one of them is."""
+    for addend in function.args if function.op is ops.ADD else ():
+        for part in certified(rules, addend, unknowns, assumed | implied(function, unknowns)):
+            if part.kind == found.kind and part.strict and part.queries <= found.queries:
+                line = ProofStep(f"{part.kind}-sum", (addend, f" is strictly {part.kind}, so the sum is"))
+                return Curvature(found.kind, True, found.conditions, (*found.steps, *part.steps, line))
+    return found
 
 
 class Composer(Prover):

@@ -17,7 +17,7 @@ from ..terms import build, ops
 from ..terms.dims import ONE
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, dependents, postorder, rebuild, replace
+from ..terms.walk import contains, dependents, postorder, rebuild, replace, size
 from .definite import Proof, Prover, concluded, reduced, weight
 from .proofs import negative
 
@@ -178,10 +178,24 @@ def _weak(prover: Prover, form: Form) -> Signed | None:
             best = Signed(proof, False, term)
         if best is not None and not best.proof.conditions:
             return best
+        if best is None and term is form.term and _hopeless(prover, form):
+            return None
     matrix = _by_matrix(prover, form, "psd")
     if matrix is not None and (best is None or matrix.proof.cost < best.proof.cost):
         return matrix
     return best
+
+
+LARGE = 40
+"""Of forms with more nodes numbers are asked first whether a proof is worth trying."""
+
+
+def _hopeless(prover: Prover, form: Form) -> bool:
+    if size(form.term) <= LARGE:
+        return False
+    from .counterexample import hopeless
+
+    return hopeless(form.term, prover.free, prover.system)
 
 
 def _strict(prover: Prover, form: Form, weak: Proof) -> Signed | None:

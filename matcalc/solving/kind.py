@@ -24,7 +24,7 @@ from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .convexity import Curvature, curvature
 from .definite import Proof, Prover, reduced, weight
-from .domain import convex_set, domain, region
+from .domain import convex_set, domain, implied, region
 from .equation import Condition, Equation
 from .forms import (
     LINEAR_FACTS,
@@ -195,9 +195,8 @@ def _substituted(problem: Problem) -> Iterator[Substituted]:
     yield None, problem.objective, problem.unknowns
     if not convex_set(problem.unknowns):
         return
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    choices = [_renamings(problem, u, implied) for u in problem.unknowns]
+    real = implied(problem.objective, problem.unknowns)
+    choices = [_renamings(problem, u, real) for u in problem.unknowns]
     for chosen in product(*choices):
         if all(c is None for c in chosen):
             continue
@@ -220,9 +219,9 @@ class Renaming(NamedTuple):
     old: Callable[[Term], Term]
 
 
-def _renamings(problem: Problem, unknown: Term, implied: frozenset[Query]) -> list[Renaming | None]:
+def _renamings(problem: Problem, unknown: Term, real: frozenset[Query]) -> list[Renaming | None]:
     """Ways to write a positive unknown one to one in a new one."""
-    known = problem.local | implied
+    known = problem.local | real
 
     def named(name: str, *facts: str) -> Callable[[Term], Term]:
         return lambda leaf: _like(leaf, _name(problem, name), frozenset(facts))
@@ -288,9 +287,8 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
     """The values of the inner unknowns are best for any value of the outer ones."""
     if not all(_stationary(problem, u, inner) for u in inner):
         return None
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    about_outer = frozenset(q for q in implied if not any(contains(q[0], u) for u in inner))
+    real = implied(problem.objective, problem.unknowns)
+    about_outer = frozenset(q for q in real if not any(contains(q[0], u) for u in inner))
     part = Problem(
         system(problem.rules.assumptions | about_outer), problem.objective, inner, problem.values, (), problem.local
     )
