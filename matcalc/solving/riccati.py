@@ -22,7 +22,7 @@ from .strategies import Move, Need, addends
 
 
 class Product(NamedTuple):
-    """``scalar*L*X*M*X*R``, ``scalar*L*X*R`` or ``scalar*L``: the factors between the unknowns."""
+    """``scalar*L*X*M*X*R``, ``scalar*L*X*R`` or ``scalar*L``: what stands before, between and after the unknowns."""
 
     scalar: Term
     between: tuple[Term, ...]
@@ -50,8 +50,8 @@ def read_product(addend: Term, unknown: Term) -> Product | None:
             return None
         else:
             between[-1].append(factor)
-    identity = build.eye(unknown.rows)
-    return Product(scalar, tuple(build.mul(*b) if b else identity for b in between))
+    sizes = (unknown.rows, *(unknown.cols for _ in between[1:]))
+    return Product(scalar, tuple(build.mul(*b) if b else build.eye(n) for b, n in zip(between, sizes, strict=True)))
 
 
 def quadratic(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:

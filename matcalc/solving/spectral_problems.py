@@ -25,7 +25,7 @@ from ..terms.spectral import eigvecmax, eigvecs, polar, sqrtm
 from ..terms.term import Term
 from ..terms.walk import contains, replace
 from .equation import Condition, Equation, SolveStep
-from .linear import sandwich
+from .riccati import read_product
 from .strategies import addends
 
 HALF = build.num(Fraction(1, 2))
@@ -139,13 +139,14 @@ def _over_frames(
         if not contains(addend, unknown):
             linear.append(addend)
             continue
-        piece = sandwich(addend, unknown)
-        if piece is None or piece.transposed:
+        piece = read_product(addend, unknown)
+        if piece is None or len(piece.between) != 2:
             return None
-        if piece.right is cols and coefficient(piece.left)[1] is not rows:
+        before, after = piece.between
+        if after is cols and before is not rows:
             if not square:
-                left.append(piece.left)
-        elif coefficient(piece.left)[1] is not rows or not system.facts.has(piece.right, "symmetric"):
+                left.append(build.smul(piece.scalar, before))
+        elif before is not rows or not system.facts.has(after, "symmetric"):
             return None
     if left and linear:
         return None
