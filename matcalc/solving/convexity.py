@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..bounds import Lapsed, allowance
 from ..calculus.system import System, system
 from ..rewriting.facts import Query
 from ..rewriting.loader import load
@@ -39,6 +40,9 @@ class Curvature:
         return frozenset((c.term, c.fact) for c in self.conditions)
 
 
+PROOF_SECONDS = 5.0
+"""A proof that takes longer is given up."""
+
 UNKNOWN = Curvature("neither known")
 
 
@@ -51,7 +55,14 @@ def curvature(
     """
     if not convex_set(unknowns):
         return UNKNOWN
-    function = rules.simplify(function)
+    try:
+        with allowance(PROOF_SECONDS):
+            return _curvature(rules, rules.simplify(function), unknowns, assumed)
+    except Lapsed:
+        return UNKNOWN
+
+
+def _curvature(rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query]) -> Curvature:
     if is_affine(rules, function, unknowns):
         step = ProofStep("affine", (function, " is affine in ", *listed(unknowns)))
         return Curvature("affine", steps=(step,))

@@ -32,6 +32,8 @@ STRONG = {"positive": "nonneg", "posdef": "psd"}
 
 MAX_FACTORS = 14
 MAX_DEPTH = 40
+MAX_NODES = 60
+"""Only terms up to this size are looked at in other forms."""
 
 
 @dataclass(frozen=True)
@@ -558,7 +560,7 @@ class Prover:
             yield self._under(term, fact, f"{fact}-hadamard", *((a, fact) for a in term.args))
         elif op is ops.BLOCK:
             yield self._blocks(term, fact)
-        if op in (ops.ADD, ops.SCALE, ops.MUL):
+        if op in (ops.ADD, ops.SCALE, ops.MUL) and len(postorder(term)) <= MAX_NODES:
             for form in (present(self.system, term), self.system.expand(term)):
                 if form is not term:
                     yield self.prove(form, fact)

@@ -13,6 +13,7 @@ from dataclasses import replace as replaced
 from itertools import combinations, product
 from typing import NamedTuple
 
+from ..bounds import Lapsed, allowance
 from ..calculus import derive
 from ..calculus.present import present, same
 from ..calculus.system import System, system
@@ -65,6 +66,9 @@ class PointKind:
 
 UNDECIDED = PointKind("undecided")
 
+KIND_SECONDS = 10.0
+"""What is not shown by then is undecided."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -106,10 +110,14 @@ def point_kind(
     inside = system(rules.assumptions | given | _ranks(rules, given))
     point = _resolved(inside, unknowns, values)
     problem = Problem(inside, inside.simplify(objective), tuple(unknowns), point, tuple(constraints))
-    for way in WAYS:
-        found = min(way(problem), key=_preference, default=None)
-        if found is not None:
-            return _told(found, given)
+    try:
+        with allowance(KIND_SECONDS):
+            for way in WAYS:
+                found = min(way(problem), key=_preference, default=None)
+                if found is not None:
+                    return _told(found, given)
+    except Lapsed:
+        pass
     return UNDECIDED
 
 
