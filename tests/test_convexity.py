@@ -84,6 +84,8 @@ ANSWERS = [
     ("sqrt(1 + x'*x)", "x", "convex", []),
     ("sum(sqrt(x.^2 .+ s))", "x", "convex", []),
     ("-norm(x)", "x", "concave", []),
+    ("logsumexp(A*x) + x'*P*x", "x", "strictly convex", []),
+    ("sum(abs(x)) - sum(log(x))", "x", "strictly convex", []),
     ("exp(norm(x)^2)", "x", "strictly convex", []),
     # affine, and nothing known
     ("c'*x + t", "x", "affine", []),

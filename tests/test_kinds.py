@@ -170,5 +170,5 @@ def test_given_conditions_make_it_strict():
     scope.declare_all(problem["where"])
     gram = parse_expression("A'*A", scope).term
     found = read.kind([Condition(gram, "invertible", False, "assumed")])
-    assert str(found) == "global strict minimum"
+    assert str(found) == "strict global minimum"
     assert found.conditions == ()

@@ -49,7 +49,7 @@ class Proof:
     @property
     def cost(self) -> tuple[float, int]:
         """Fewest and simplest conditions first, then the shortest proof."""
-        return sum(_weight(*c) for c in self.conditions), len(self.premises)
+        return weight(self.conditions), len(self.premises)
 
     def lines(self) -> list[Proof]:
         """The proofs inside, each once, premises before what they show."""
@@ -64,14 +64,19 @@ class Proof:
         return list(found.values())
 
 
+def weight(conditions: Iterable[Query]) -> float:
+    """The more and the less simple the conditions, the heavier."""
+    return sum(_weight(*c) for c in conditions)
+
+
 def _weight(term: Term, fact: str) -> float:
     if term.op is ops.INT:
         return 0.5
     if term.op in (ops.SYM, ops.MEMBER):
-        if fact == "positive" and not term.is_scalar:
+        if fact in ("positive", "nonzero") and not term.is_scalar:
             return 1.1
         return 1.0 if fact in SIGNS or fact in RANKS else 1.2 if term.op is ops.SYM and term.attr.facts else 3.0
-    return 1.5 + len(postorder(term)) / 50
+    return 1.5 + len(postorder(term)) / 50 + (0.1 if fact == "positive" else 0)
 
 
 def concluded(term: Term, fact: str, rule: str, *premises: Proof) -> Proof:
@@ -90,6 +95,7 @@ class Prover:
         self._known: dict[Query, Proof | None] = {}
         self._active: set[Query] = set()
         self._closed: dict[Term, bool] = {}
+        self._families = {t.attr.family for t in self.free if t.op is ops.MEMBER}
         self._cut = False
         file = load("facts").file
         self._implied_by = closure(file.implications)
@@ -209,7 +215,10 @@ class Prover:
         if below is None:
             return None
         rule = "psd and invertible" if fact == "posdef" else "nonneg and nonzero"
-        return concluded(term, fact, rule, below, Proof(term, other, "assumed"))
+        known = self.system.facts.has(term, other)
+        return concluded(
+            term, fact, rule, below, self._known_fact(term, other) if known else Proof(term, other, "assumed")
+        )
 
     def _by_rows(self, term: Term, fact: str) -> Iterator[Proof | None]:
         """The rows of the fact files whose left side is the term."""
@@ -238,8 +247,11 @@ class Prover:
         """True when a condition may speak of the term."""
         known = self._closed.get(term)
         if known is None:
-            known = self._closed[term] = not any(t in self.free for t in postorder(term))
+            known = self._closed[term] = not any(self._is_free(t) for t in postorder(term))
         return known
+
+    def _is_free(self, leaf: Term) -> bool:
+        return leaf in self.free or (leaf.op is ops.MEMBER and leaf.attr.family in self._families)
 
     def _assume(self, term: Term, fact: str) -> Proof | None:
         """The claim as a condition, where that is simple and not against what is known."""

@@ -15,10 +15,10 @@ from ..errors import NotDifferentiable
 from ..rewriting.facts import Query
 from ..terms import build, ops
 from ..terms.dims import ONE
-from ..terms.symbols import Symbol
+from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, dependents, postorder, replace
-from .definite import Proof, Prover, concluded, reduced
+from ..terms.walk import contains, dependents, postorder, rebuild, replace, size
+from .definite import Proof, Prover, concluded, reduced, weight
 from .proofs import negative
 
 LINEAR_FACTS = {
@@ -38,10 +38,20 @@ def facts_of(unknown: Term) -> frozenset[str]:
 
 
 def direction(unknown: Term) -> Term:
-    """The symbol dX: of the structure that differences of two values have."""
+    """The symbol dX, or the member dX[i]: of the structure that differences of two values have."""
     facts = frozenset(LINEAR_FACTS[f] for f in facts_of(unknown) if f in LINEAR_FACTS)
-    name = unknown.attr.name if unknown.op is ops.SYM else unknown.attr.family.name
-    return build.sym(Symbol(f"d{name}", unknown.rows, unknown.cols, facts, "direction"))
+    if unknown.op is ops.SYM:
+        return build.sym(Symbol(f"d{unknown.attr.name}", unknown.rows, unknown.cols, facts, "direction"))
+    family = unknown.attr.family
+    moved = Family(f"d{family.name}", family.index, family.rows, family.cols, facts, "direction")
+    return build.member(moved, unknown.attr.at)
+
+
+def leaves(root: Term, unknowns: Collection[Term]) -> list[Term]:
+    """What varies in a term: the unknowns, and all members of a family of which one is unknown."""
+    families = {u.attr.family for u in unknowns if u.op is ops.MEMBER}
+    members = [t for t in postorder(root) if t.op is ops.MEMBER and t.attr.family in families] if families else []
+    return list(dict.fromkeys((*unknowns, *members)))
 
 
 @dataclass(frozen=True)
@@ -72,35 +82,38 @@ class Form:
 
 
 def second_differential(rules: System, function: Term, unknowns: Sequence[Term]) -> Form | None:
-    """d²f in the directions of the unknowns; None where a rule is missing or members of a family vary."""
-    if any(_shares_family(function, u) for u in unknowns):
-        return None
-    directions = {u: direction(u) for u in unknowns}
-    differentials = {build.diff(u): d for u, d in directions.items()}
+    """d²f in the directions of the unknowns, all members of a family together; None where a rule is missing."""
+    term = rules.simplify(function)
     try:
-        term = rules.simplify(function)
         for _ in range(2):
-            moved = replace(derive.forward(rules, term, set(unknowns)), differentials)
-            term = rules.simplify(moved)
+            term = rules.simplify(_differential(rules, term, unknowns))
     except NotDifferentiable:
         return None
-    return Form(term, tuple(directions.values()))
+    return Form(term, tuple(direction(u) for u in unknowns))
 
 
-def _shares_family(function: Term, unknown: Term) -> bool:
+def _differential(rules: System, term: Term, unknowns: Sequence[Term]) -> Term:
+    varying = leaves(term, unknowns)
+    return put(derive.forward(rules, term, set(varying)), {build.diff(v): direction(v) for v in varying})
+
+
+def put(term: Term, leaves: Mapping[Term, Term]) -> Term:
+    """Leaves replaced, members at a bound index by members at that index."""
+    return rebuild(term, lambda node, _args: leaves.get(node))
+
+
+def one_of_many(function: Term, unknown: Term) -> bool:
     """The unknown is a member, and other members of its family occur."""
-    if unknown.op is not ops.MEMBER:
-        return False
-    family = unknown.attr.family
-    return any(t.op is ops.MEMBER and t.attr.family == family and t is not unknown for t in postorder(function))
+    return len(leaves(function, (unknown,))) > 1
 
 
 def affine_parts(root: Term, unknowns: Collection[Term]) -> set[Term]:
     """The sub-terms that are affine in the unknowns as they are written: linear operations on one moving argument."""
-    moving = dependents(root, unknowns)
+    varying = set(leaves(root, unknowns))
+    moving = dependents(root, varying)
     found: set[Term] = set()
     for node in postorder(root):
-        if node not in moving or node in unknowns:
+        if node not in moving or node in varying:
             found.add(node)
             continue
         at = [i for i, arg in enumerate(node.args) if arg in moving]
@@ -119,11 +132,10 @@ def is_affine(rules: System, term: Term, unknowns: Sequence[Term]) -> bool:
     if term in affine_parts(term, unknowns):
         return True
     try:
-        first = rules.simplify(derive.forward(rules, rules.simplify(term), set(unknowns)))
+        first = rules.simplify(_differential(rules, rules.simplify(term), unknowns))
     except NotDifferentiable:
         return False
-    bare = replace(first, {build.diff(u): direction(u) for u in unknowns})
-    return not any(contains(bare, u) for u in unknowns)
+    return not any(contains(first, v) for v in leaves(first, unknowns))
 
 
 # ---------------------------------------------------------------- signs of a form
@@ -141,7 +153,7 @@ class Signed:
 def nonnegative(prover: Prover, form: Form) -> Signed | None:
     """A proof that the form is ≥ 0, strict where that needs no more conditions."""
     weak = _weak(prover, form)
-    strict = _strict(prover, form) if weak is not None else None
+    strict = _strict(prover, form, weak.proof) if weak is not None else None
     if strict is not None and (weak is None or strict.proof.cost[0] <= weak.proof.cost[0]):
         return strict
     return weak
@@ -166,14 +178,30 @@ def _weak(prover: Prover, form: Form) -> Signed | None:
             best = Signed(proof, False, term)
         if best is not None and not best.proof.conditions:
             return best
+        if best is None and term is form.term and _hopeless(prover, form):
+            return None
     matrix = _by_matrix(prover, form, "psd")
     if matrix is not None and (best is None or matrix.proof.cost < best.proof.cost):
         return matrix
     return best
 
 
-def _strict(prover: Prover, form: Form) -> Signed | None:
+LARGE = 40
+"""Of forms with more nodes numbers are asked first whether a proof is worth trying."""
+
+
+def _hopeless(prover: Prover, form: Form) -> bool:
+    if size(form.term) <= LARGE:
+        return False
+    from .counterexample import hopeless
+
+    return hopeless(form.term, prover.free, prover.system)
+
+
+def _strict(prover: Prover, form: Form, weak: Proof) -> Signed | None:
     best: Signed | None = None
+    if any(one_of_many(form.term, d) for d in form.directions):
+        return None
     for term in shapes_of(prover.system, form):
         parts = term.args if term.op is ops.ADD else (term,)
         proof = _definite_sum(prover, term, parts, form.directions)
@@ -181,7 +209,7 @@ def _strict(prover: Prover, form: Form) -> Signed | None:
             best = Signed(proof, True, term)
         if best is not None and not best.proof.conditions:
             return best
-    matrix = _by_matrix(prover, form, "posdef")
+    matrix = _by_matrix(prover, form, "posdef", weak)
     if matrix is not None and (best is None or matrix.proof.cost < best.proof.cost):
         best = matrix
     return best
@@ -201,10 +229,15 @@ def _definite_sum(prover: Prover, term: Term, parts: Sequence[Term], directions:
                 options.append((i, proof))
         if not options:
             return None
-        at, proof = min(options, key=lambda o: (o[1].cost, o[0]))
-        chosen[at] = proof if chosen[at].rule != "definite" else concluded(parts[at], "nonneg", "definite", proof)
+        at, proof = min(options, key=lambda o: (_together({**chosen, o[0]: o[1]}), o[0]))
+        chosen[at] = proof
     found = concluded(term, "nonneg", "definite sum", *(chosen[i] for i in sorted(chosen)))
     return Proof(term, "nonneg", found.rule, found.premises, reduced(found.conditions))
+
+
+def _together(chosen: Mapping[int, Proof]) -> float:
+    """What the conditions of several proofs weigh together."""
+    return weight(reduced(frozenset().union(*(p.conditions for p in chosen.values()))))
 
 
 def _definite_in(prover: Prover, part: Term, d: Term, directions: Sequence[Term]) -> Proof | None:
@@ -316,7 +349,7 @@ def _weighted_squares(prover: Prover, term: Term, d: Term) -> Proof | None:
 
 def matrix_of(rules: System, form: Form) -> list[list[Term]] | None:
     """The blocks M of d'*M*d by independent entries; None along a structure, or where a rule is missing."""
-    if any(d.attr.facts for d in form.directions):
+    if any(d.op is not ops.SYM or d.attr.facts for d in form.directions):
         return None
     opposite = form.negated().term
     if opposite.key < form.term.key:
@@ -370,7 +403,7 @@ def _degree(factor: Term, d: Term) -> int:
     return 2 if factor is build.power_of(d, build.num(2)) else 0
 
 
-def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
+def _by_matrix(prover: Prover, form: Form, fact: str, weak: Proof | None = None) -> Signed | None:
     """The matrix of the form shown definite: of several directions by Schur complements."""
     if len(form.directions) > 3:
         return None
@@ -379,7 +412,7 @@ def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
         return None
     best: Proof | None = None
     for order in permutations(range(len(blocks))):
-        proof = _schur(prover, [[blocks[i][j] for j in order] for i in order], fact)
+        proof = _schur(prover, [[blocks[i][j] for j in order] for i in order], fact, weak)
         if proof is not None and (best is None or proof.cost < best.cost):
             best = proof
         if best is not None and not best.conditions:
@@ -390,14 +423,17 @@ def _by_matrix(prover: Prover, form: Form, fact: str) -> Signed | None:
     return Signed(proof, fact == "posdef", form.term)
 
 
-def _schur(prover: Prover, blocks: list[list[Term]], fact: str) -> Proof | None:
-    """The first block posdef, and what remains after eliminating it."""
+def _schur(prover: Prover, blocks: list[list[Term]], fact: str, weak: Proof | None) -> Proof | None:
+    """The first block posdef, and what remains after eliminating it; of a form that is ≥ 0 that is psd anyway."""
     first = blocks[0][0]
     if len(blocks) == 1:
+        regular = prover.unconditional.prove(first, "invertible") if weak is not None else None
+        if weak is not None and regular is not None:
+            return concluded(first, fact, "psd and invertible", weak, regular)
         return prover.prove(first, fact)
     if all(_is_zero(b) for b in blocks[0][1:]):
-        head, rest = prover.prove(first, fact), _schur(prover, [row[1:] for row in blocks[1:]], fact)
-        return None if head is None or rest is None else concluded(first, fact, "block diagonal", head, rest)
+        head, rest = prover.prove(first, fact), _schur(prover, [row[1:] for row in blocks[1:]], fact, weak)
+        return None if head is None or rest is None else concluded(rest.term, fact, "block diagonal", head, rest)
     head = prover.prove(first, "posdef")
     if head is None:
         return None
@@ -410,8 +446,8 @@ def _schur(prover: Prover, blocks: list[list[Term]], fact: str) -> Proof | None:
         ]
         for i in range(1, len(blocks))
     ]
-    rest = _schur(prover, reduced_blocks, fact)
-    return None if rest is None else concluded(first, fact, "Schur complement", head, rest)
+    rest = _schur(prover, reduced_blocks, fact, weak)
+    return None if rest is None else concluded(rest.term, fact, "Schur complement", head, rest)
 
 
 def _times(a: Term, b: Term, c: Term) -> Term:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from itertools import combinations, product
+from typing import NamedTuple
 
 from ..calculus import derive
 from ..calculus.present import present, same
@@ -17,16 +19,27 @@ from ..calculus.system import System, system
 from ..errors import MatcalcError
 from ..rewriting.facts import Query
 from ..terms import build, ops
-from ..terms.symbols import Symbol
+from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
-from .attained import attained
 from .convexity import Curvature, curvature
-from .definite import Proof, Prover, reduced
-from .domain import convex_set, domain, region
+from .definite import Proof, Prover, reduced, weight
+from .domain import convex_set, domain, implied, region
 from .equation import Condition, Equation
-from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, claim_words, conditions_of, lines_of
+from .forms import (
+    LINEAR_FACTS,
+    Form,
+    facts_of,
+    indefinite,
+    is_affine,
+    leaves,
+    nonnegative,
+    one_of_many,
+    put,
+    second_differential,
+)
+from .proofs import ProofStep, Words, claim_words, conditions_of, lines_of, listed
+from .spectral_problems import spectral_extremum
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
 BEST = {"minimum": "convex", "maximum": "concave"}
@@ -41,10 +54,13 @@ class PointKind:
     strict: bool = False
     conditions: tuple[Condition, ...] = ()
     steps: tuple[ProofStep, ...] = ()
+    because: Words = ()
+    """Why, in one clause: the objective is convex in x."""
 
     def __str__(self) -> str:
-        words = [w for w, said in (("global", self.is_global), ("strict", self.strict)) if said]
-        return " ".join([*words, self.kind])
+        if self.kind not in BEST:
+            return self.kind
+        return f"{'strict ' if self.strict else ''}{'global' if self.is_global else 'local'} {self.kind}"
 
 
 UNDECIDED = PointKind("undecided")
@@ -62,6 +78,11 @@ class Problem:
     local: frozenset[Query] = field(default=frozenset())
     """Facts about the unknowns on the region that is looked at, beyond what is declared."""
     said: tuple[ProofStep, ...] = ()
+
+    @property
+    def has_families(self) -> bool:
+        """An unknown is one of several members that occur."""
+        return any(one_of_many(self.objective, u) for u in self.unknowns)
 
     def prover(self, *free: Term) -> Prover:
         """Proves facts about the point; no condition speaks of the unknowns."""
@@ -93,15 +114,14 @@ def point_kind(
 
 
 def _preference(found: PointKind) -> tuple[float, bool, bool]:
-    cost = Proof(build.ZERO_NUM, "", "", (), frozenset((c.term, c.fact) for c in found.conditions)).cost[0]
-    return (cost, not found.is_global, not found.strict)
+    return (weight((c.term, c.fact) for c in found.conditions), not found.is_global, not found.strict)
 
 
 def _told(found: PointKind, given: frozenset[Query]) -> PointKind:
     """The answer with its last line, and without conditions that are known already."""
     new = tuple(c for c in found.conditions if (c.term, c.fact) not in given)
-    line = ProofStep(found.kind, (f"{found}",))
-    return PointKind(found.kind, found.is_global, found.strict, new, (*found.steps, line))
+    line = ProofStep(found.kind, (f"{found}, because ", *found.because))
+    return replaced(found, conditions=new, steps=(*found.steps, line))
 
 
 def _resolved(rules: System, unknowns: Sequence[Term], values: Mapping[Term, Term]) -> dict[Term, Term]:
@@ -151,19 +171,20 @@ def _convex(problem: Problem, substituting: bool = True) -> Iterator[PointKind]:
             return
         found = curvature(problem.rules, objective, unknowns, problem.local)
         if found.kind in KIND_OF:
-            yield _from_curvature(problem, found, (*problem.said, *((step,) if step else ())))
+            yield _from_curvature(problem, found, unknowns, (*problem.said, *((step,) if step else ())))
             if not found.conditions:
                 return
 
 
-def _from_curvature(problem: Problem, found: Curvature, said: tuple[ProofStep, ...]) -> PointKind:
+def _from_curvature(
+    problem: Problem, found: Curvature, unknowns: Sequence[Term], said: tuple[ProofStep, ...]
+) -> PointKind:
     kind = KIND_OF[found.kind]
-    affine = " on the affine set of the constraints" if problem.constraints else ""
-    because = ProofStep(
-        f"stationary point of a {found.kind} function",
-        (f"global {kind}, because the objective is {found.kind}{affine}",),
-    )
-    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps, because))
+    strictly = "strictly " if found.strict else ""
+    because = (f"the objective is {strictly}{found.kind} in ", *listed(unknowns))
+    if problem.constraints:
+        because += (", on the affine set of the constraints",)
+    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps), because)
 
 
 Substituted = tuple[ProofStep | None, Term, tuple[Term, ...]]
@@ -174,43 +195,53 @@ def _substituted(problem: Problem) -> Iterator[Substituted]:
     yield None, problem.objective, problem.unknowns
     if not convex_set(problem.unknowns):
         return
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    choices = [_renamings(problem, u, implied) for u in problem.unknowns]
+    real = implied(problem.objective, problem.unknowns)
+    choices = [_renamings(problem, u, real) for u in problem.unknowns]
     for chosen in product(*choices):
         if all(c is None for c in chosen):
             continue
-        back = {u: c[1] for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
-        unknowns = tuple(u if c is None else c[0] for u, c in zip(problem.unknowns, chosen, strict=True))
+        renamed = {u: c for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
+        back = {u: c.old(c.new(u)) for u, c in renamed.items()}
+        everywhere = {leaf: c.old(c.new(leaf)) for u, c in renamed.items() for leaf in leaves(problem.objective, (u,))}
+        unknowns = tuple(renamed[u].new(u) if u in renamed else u for u in problem.unknowns)
         words: list[str | Term] = []
         for u, term in back.items():
             words += [", " if words else "with ", u, " = ", term]
-        moved = problem.rules.simplify(replace(problem.objective, back))
+        moved = problem.rules.simplify(put(problem.objective, everywhere))
         words += [", one to one, the objective is ", moved]
         yield ProofStep("substitution", tuple(words)), moved, unknowns
 
 
-Renaming = tuple[Term, Term]
-"""The new unknown, and the old one in terms of it."""
+class Renaming(NamedTuple):
+    """A new unknown for an old one, and the old one in terms of it."""
+
+    new: Callable[[Term], Term]
+    old: Callable[[Term], Term]
 
 
-def _renamings(problem: Problem, unknown: Term, implied: frozenset[Query]) -> list[Renaming | None]:
+def _renamings(problem: Problem, unknown: Term, real: frozenset[Query]) -> list[Renaming | None]:
     """Ways to write a positive unknown one to one in a new one."""
-    known = problem.local | implied
-    ways: list[Renaming | None] = [None]
+    known = problem.local | real
+
+    def named(name: str, *facts: str) -> Callable[[Term], Term]:
+        return lambda leaf: _like(leaf, _name(problem, name), frozenset(facts))
+
     if unknown.is_scalar or unknown.is_vector:
         if not (problem.rules.facts.has(unknown, "positive") or (unknown, "positive") in known):
-            return ways
-        log = build.sym(Symbol(_name(problem, "z"), unknown.rows, unknown.cols))
-        inverse = build.sym(Symbol(_name(problem, "y"), unknown.rows, unknown.cols, frozenset({"positive"})))
-        ways.append((inverse, build.power_of(inverse, build.MINUS_ONE_NUM)))
-        ways.append((log, build.fun("exp", log)))
-        return ways
+            return [None]
+        inverse = Renaming(named("y", "positive"), lambda y: build.power_of(y, build.MINUS_ONE_NUM))
+        return [None, inverse, Renaming(named("z"), lambda z: build.fun("exp", z))]
     if problem.rules.facts.has(unknown, "posdef") or (unknown, "posdef") in known:
-        facts = frozenset({"posdef"}) | (facts_of(unknown) & {"diagonal"})
-        inverse = build.sym(Symbol(_name(problem, "Y"), unknown.rows, unknown.cols, facts))
-        ways.append((inverse, build.inv(inverse)))
-    return ways
+        return [None, Renaming(named("Y", "posdef", *(facts_of(unknown) & {"diagonal"})), build.inv)]
+    return [None]
+
+
+def _like(leaf: Term, name: str, facts: frozenset[str]) -> Term:
+    """A variable, or a member, of the same shape under another name."""
+    if leaf.op is ops.SYM:
+        return build.sym(Symbol(name, leaf.rows, leaf.cols, facts))
+    family = leaf.attr.family
+    return build.member(Family(name, family.index, family.rows, family.cols, facts), leaf.attr.at)
 
 
 def _name(problem: Problem, wanted: str) -> str:
@@ -227,7 +258,7 @@ def _name(problem: Problem, wanted: str) -> str:
 
 def sequentially(problem: Problem) -> Iterator[PointKind]:
     """The best value of some unknowns does not depend on the others; what remains has a best value."""
-    if problem.constraints or len(problem.unknowns) < 2:
+    if problem.constraints or problem.has_families or len(problem.unknowns) < 2:
         return
     for count in range(1, len(problem.unknowns)):
         for inner in combinations(problem.unknowns, count):
@@ -247,6 +278,7 @@ def sequentially(problem: Problem) -> Iterator[PointKind]:
                         first.strict and second.strict,
                         conditions_of(conditions, f"so that the point is a {first.kind}"),
                         (*first.steps, *second.steps),
+                        (*first.because, ", whatever ", *listed(outer), " is, and then ", *second.because),
                     )
                     return
 
@@ -255,9 +287,8 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
     """The values of the inner unknowns are best for any value of the outer ones."""
     if not all(_stationary(problem, u, inner) for u in inner):
         return None
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    about_outer = frozenset(q for q in implied if not any(contains(q[0], u) for u in inner))
+    real = implied(problem.objective, problem.unknowns)
+    about_outer = frozenset(q for q in real if not any(contains(q[0], u) for u in inner))
     part = Problem(
         system(problem.rules.assumptions | about_outer), problem.objective, inner, problem.values, (), problem.local
     )
@@ -266,18 +297,11 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
             continue
         words: list[str | Term] = []
         for u in inner:
-            words += [", " if words else "for any ", *(_joined(outer) if not words else ()), ": " if not words else ""]
+            words += [", "] if words else ["for any ", *listed(outer), ": "]
             words += [u, " = ", problem.values[u], f" is the {found.kind}"]
         line = ProofStep("one unknown after the other", tuple(words))
-        return PointKind(found.kind, True, found.strict, found.conditions, (*found.steps, line))
+        return replaced(found, steps=(*found.steps, line))
     return None
-
-
-def _joined(terms: Sequence[Term]) -> list[str | Term]:
-    found: list[str | Term] = []
-    for i, t in enumerate(terms):
-        found += [", ", t] if i else [t]
-    return found
 
 
 def _stationary(problem: Problem, unknown: Term, inner: tuple[Term, ...]) -> bool:
@@ -315,7 +339,8 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
                 needed = frozenset((c.term, c.fact) for c in found.conditions).union(*(p.conditions for p in inside))
                 conditions = conditions_of(reduced(needed), f"so that the point is a {found.kind}")
                 steps = (said, *(s for p in inside for s in lines_of(p)), *found.steps)
-                yield PointKind(found.kind, False, found.strict, conditions, steps)
+                because = (*found.because, " ", *words)
+                yield PointKind(found.kind, False, found.strict, conditions, steps, because)
 
 
 # ---------------------------------------------------------------- at the point
@@ -323,7 +348,7 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
 
 def _form(problem: Problem) -> Form | None:
     """The second differential, where the objective is smooth around the point."""
-    if domain(problem.objective, problem.unknowns) is None:
+    if problem.has_families or domain(problem.objective, problem.unknowns) is None:
         return None
     return second_differential(problem.rules, problem.objective, problem.unknowns)
 
@@ -350,7 +375,9 @@ def at_the_point(problem: Problem) -> Iterator[PointKind]:
             ProofStep("definite second differential", (f"d²f {sign} 0 at the point, for every direction but 0",)),
         )
         reason = f"so that the point is a {kind}"
-        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps)
+        definite = "positive" if kind == "minimum" else "negative"
+        because = (f"the second differential is {definite} definite there",)
+        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps, because)
 
 
 def by_both_signs(problem: Problem) -> Iterator[PointKind]:
@@ -369,17 +396,25 @@ def by_both_signs(problem: Problem) -> Iterator[PointKind]:
         *(s for s in lines_of(proof) if s.words[0] is not there.term),
         ProofStep(proof.rule, ("d²f takes both signs",)),
     )
-    yield PointKind(
-        "saddle", False, False, conditions_of(reduced(proof.conditions), "so that d²f takes both signs"), steps
-    )
+    conditions = conditions_of(reduced(proof.conditions), "so that d²f takes both signs")
+    yield PointKind("saddle", False, False, conditions, steps, ("the second differential takes both signs there",))
 
 
 def by_a_bound(problem: Problem) -> Iterator[PointKind]:
-    """The objective has a bound on the set, and the point attains it."""
-    found = attained(problem.rules, problem.objective, problem.unknowns, problem.values, problem.constraints)
-    if found is not None:
-        kind, steps = found
-        yield PointKind(kind, True, False, (), steps)
+    """The point is where eigenvalues or singular values bound the objective on its set."""
+    if len(problem.unknowns) != 1:
+        return
+    unknown = problem.unknowns[0]
+    for kind in BEST:
+        found = spectral_extremum(problem.rules, problem.objective, unknown, problem.constraints, kind)
+        if found is None or found.kind != kind or not same(problem.rules, found.value, problem.values[unknown]):
+            continue
+        needed = frozenset(
+            (c.term, c.fact) for c in found.conditions if c.fact in ("posdef", "positive") and not c.known
+        )
+        step = ProofStep("a bound that the point attains", (found.reason,))
+        conditions = conditions_of(needed, f"so that the point is a {kind}")
+        yield PointKind(kind, True, False, conditions, (step,), ("the point attains a bound of the objective",))
 
 
 def by_multiplier(problem: Problem) -> Iterator[PointKind]:
@@ -406,7 +441,8 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
         ProofStep("Lagrange", (f"f + λ*g is {found.kind}, so the point is the {kind} of f where g = 0",)),
     )
     conditions = conditions_of(found.queries | regular.conditions, f"so that the point is a {kind}")
-    yield PointKind(kind, True, found.strict, conditions, steps)
+    because = (f"f + λ*g is {found.kind}, f the objective and g the constraint",)
+    yield PointKind(kind, True, found.strict, conditions, steps, because)
 
 
 def _multiplier(problem: Problem, constraint: Term) -> tuple[Term, Proof] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,14 @@ def _latex_words(words: str) -> str:
     return rf"\text{{{words}}}" if words else ""
 
 
+def listed(terms: Sequence[Term]) -> Words:
+    """Terms with commas between them."""
+    found: list[str | Term] = []
+    for i, term in enumerate(terms):
+        found += [", ", term] if i else [term]
+    return tuple(found)
+
+
 def claim_words(term: Term, fact: str) -> Words:
     """A fact as it is said: ``t > 0``, ``A'*A is positive semidefinite``."""
     from ..output.derivation import fact_words
@@ -62,7 +70,7 @@ def lines_of(proof: Proof) -> list[ProofStep]:
     """The lines of a proof that are more than looking at a declaration."""
     steps: list[ProofStep] = []
     for line in proof.lines():
-        if line.rule in ("declared", "condition", "assumed") or line.term.op in (ops.NUM, ops.INT):
+        if line.rule in ("declared", "condition") or line.term.op in (ops.NUM, ops.INT):
             continue
         steps.append(line_of(line))
     return steps
