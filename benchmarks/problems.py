@@ -3,9 +3,9 @@
     python benchmarks/problems.py                     the problems of problems.jsonl, as a table
     python benchmarks/problems.py FILE.jsonl          those of another file
     python benchmarks/problems.py --only PATTERN      those whose name matches
-    python benchmarks/problems.py --write             the same table into docs/problems.md
+    python benchmarks/problems.py --write             the same table into docs/problems.md, with SymPy's answers
 
-A line of the file holds ``id``, ``expr``, ``wrt``, ``where``, ``let``, ``form`` (gradient, jacobian or
+A line of the file holds ``id``, ``group``, ``expr``, ``wrt``, ``where``, ``let``, ``form`` (gradient, jacobian or
 hessian), ``structured``, ``expected`` (the textbook's answer, or null) and ``expected_let`` (names that
 it uses).  Right means that values at random points agree with a derivative found without the rules,
 and with the textbook's answer.  Sizes are numbers of nodes; times are those of a second run, in which
@@ -42,6 +42,7 @@ class Result(NamedTuple):
     status: str
     answer: str
     expected: str
+    group: str = ""
     size: int | None = None
     wanted: int | None = None
     seconds: float | None = None
@@ -87,20 +88,23 @@ def renamed(problem: Problem, suffix: str) -> Problem:
 
 def run(problem: Problem, timed: bool = True) -> Result:
     """One problem solved, checked and measured."""
-    name, expected = problem["id"], problem.get("expected") or ""
+    name, expected, group = problem["id"], problem.get("expected") or "", problem.get("group", "")
     try:
         found, answer = derive(problem)
         text = str(answer)
     except MatcalcError as error:
-        return Result(name, "refused", error.message, expected)
+        return Result(name, "refused", error.message, expected, group)
     wanted, agrees = None, True
     if expected:
         let = {**(problem.get("let") or {}), **problem.get("expected_let", {})}
-        theirs = mc.parse(expected, where=problem["where"], let=let or None)
+        try:
+            theirs = mc.parse(expected, where=problem["where"], let=let or None)
+        except MatcalcError as error:
+            return Result(name, "refused", f"the textbook's answer: {error.message}", expected, group)
         wanted = theirs.size
         agrees = bool(mc.equal(answer, theirs)) or bool(found.compare(theirs))
     status = "right" if agrees and found.check(trials=2).ok else "wrong"
-    return Result(name, status, text, expected, answer.size, wanted, warm(problem) if timed else None)
+    return Result(name, status, text, expected, group, answer.size, wanted, warm(problem) if timed else None)
 
 
 def warm(problem: Problem) -> float | None:
@@ -146,6 +150,19 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join(rows)
 
 
+def groups(results: Iterable[Result]) -> str:
+    """One row for each group of problems."""
+    together: dict[str, list[Result]] = {}
+    for r in results:
+        together.setdefault(r.group or "others", []).append(r)
+    rows = ["| group | problems | right | size, median | largest |", "|---|---|---|---|---|"]
+    for group, members in together.items():
+        ratios = [r.ratio for r in members if r.ratio]
+        sizes = f"{statistics.median(ratios):.2f} | {max(ratios):.2f}" if ratios else " | "
+        rows.append(f"| {group} | {len(members)} | {sum(r.status == 'right' for r in members)} | {sizes} |")
+    return "\n".join(rows)
+
+
 def imperfect(results: Iterable[Result]) -> str:
     """Every problem that was not solved, or whose answer is longer than the textbook's."""
     lines = []
@@ -157,12 +174,27 @@ def imperfect(results: Iterable[Result]) -> str:
     return "\n".join(lines) or "None."
 
 
-def report(results: list[Result], source: Path) -> str:
+def against_sympy(listed: Iterable[Problem], results: Iterable[Result]) -> str:
+    """What SymPy answers to the same problems; empty where it is not installed."""
+    try:
+        import peers
+    except ImportError:
+        return ""
+    seconds = {r.name: r.seconds for r in results if r.status == "right"}
+    asked = []
+    for problem in listed:
+        if problem["id"] in seconds and not problem.get("structured"):
+            other = problem if "$" in problem["expr"] else renamed(problem, "q")
+            asked.append(peers.ask(problem, other, derive(problem)[1]))
+    return f"## SymPy on the same problems\n\n{peers.section(asked, seconds.get)}\n\n"
+
+
+def report(results: list[Result], source: Path, peers: str = "") -> str:
     """The page ``docs/problems.md``."""
     return (
         f"# Problems with a textbook's answer\n\nWritten by `python benchmarks/problems.py --write` "
-        f"from {source.name}.\n\n{summary(results)}\n\n## Not perfect\n\n{imperfect(results)}\n\n"
-        f"## All problems\n\n{table(results)}\n"
+        f"from {source.name}.\n\n{summary(results)}\n\n{groups(results)}\n\n"
+        f"## Not perfect\n\n{imperfect(results)}\n\n{peers}## All problems\n\n{table(results)}\n"
     )
 
 
@@ -173,9 +205,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a pattern for the names")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)}")
     given = parser.parse_args()
-    results = [run(problem) for problem in problems(given.file, given.only)]
+    listed = problems(given.file, given.only)
+    results = [run(problem) for problem in listed]
     if given.write:
-        REPORT.write_text(report(results, given.file), encoding="utf-8")
+        REPORT.write_text(report(results, given.file, against_sympy(listed, results)), encoding="utf-8")
     else:
         print(table(results), imperfect(results), sep="\n\n")
     print(summary(results))

@@ -82,6 +82,7 @@ SAME = [
     (r"\left(\prod_{k=L}^{1} M_k\right) x", "prod(k=L..1, M[k])*x"),
     (r"\prod_{k=L,\,L-1,\,\ldots,\,1} M_k", "prod(k=L..1 by -1, M[k])"),
     (r"\sum_{i=1}^{n} x_i \cdot y_i", "sum(i=1..n, x[i]*y[i])"),
+    (r"2 \log \sum_{i=1}^{n} e^{x_i} y_i + t", "2*log(sum(i=1..n, exp(x[i])*y[i])) + t"),
     # what has no name of its own
     (r"(A - I)^{-1} + I_n", "inv(A - eye(n)) + eye(n)"),
     (r"\mathbf{1}^T x + \mathbf{1}_n^\top y", "ones(n)'*x + ones(n)'*y"),

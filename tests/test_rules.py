@@ -230,7 +230,7 @@ REFUSED = {
     ),
     "ordered with a guard": (
         "[one] tr(A*B) -> tr(B*A) ordered if A is symmetric",
-        "line 5, column 1: [one] an ordered row is about A[i,j], or has a product A*B of two variables and no guards\n"
+        "line 5, column 1: [one] an ordered row exchanges two variables, or has a product A*B and no guards\n"
         "  [one] tr(A*B) -> tr(B*A) ordered if A is symmetric\n"
         "  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
     ),

@@ -440,6 +440,11 @@ class Collector:
         start = without_common_number(total)
         yield start
         yield total
+        number, core = coefficient(start)
+        if core.op is ops.ADD and core.is_scalar:
+            turned = build.times(build.num(-number), negated(core))
+            if cost(turned)[0] < cost(start)[0]:
+                yield turned
         frontier = [start]
         seen = {start}
         for _ in range(len(total.args)):

@@ -19,7 +19,7 @@ from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .collect import Collector, cost, evened, negated, sign_inside
+from .collect import Collector, cost, evened, join, negated, sign_inside, split
 from .contract import contracted
 from .multiply import REGION, choices, multiplied_out
 from .system import System
@@ -173,11 +173,19 @@ class Presenter:
         """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
             yield applied.rule.name, applied.after, 0 if applied.rule.left.op in FLAT else 1
-        turned = [build.transpose(a) for a in reversed(node.args)]
-        if node.op is ops.MUL and not node.is_scalar and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
-            yield "transpose-product", build.transpose(build.mul(*turned)), 2
-        if node.op is ops.ADD and all(coefficient(a)[1].op is ops.TRANSPOSE for a in node.args):
-            yield "transpose-sum", build.transpose(build.add(*turned)), 2
+        if node.op is ops.MUL and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
+            turned = self._turned(node)
+            yield (
+                ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
+            )
+        if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
+            yield "transpose-sum", build.transpose(build.add(*map(self._turned, node.args))), 2
+
+    def _turned(self, term: Term) -> Term:
+        """The transpose of an addend, as a product of the transposed factors."""
+        part = split(term)
+        factors = [self.simplify(build.transpose(f)) for f in part.factors]
+        return join(part._replace(factors=tuple(factors[::-1] if part.kind is ops.MUL else factors)))
 
     # ------------------------------------------------------------ one pass from the leaves up
 

@@ -20,7 +20,7 @@ from ..terms.rebuild import with_args
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from .facts import Facts
-from .match import FLAT, instantiate, is_negated, is_variable, match_root
+from .match import FLAT, instantiate, is_negated, is_variable, match_root, reorders
 from .rule import Has, Rule
 
 MAX_MEMO = 400_000
@@ -141,7 +141,7 @@ class Rewriter:
 
     def _reordered(self, rule: Rule, term: Term) -> Applied | None:
         """An ordered row used, where that makes the term smaller in the order of terms."""
-        if rule.left.op is ops.ENTRY:
+        if not reorders(rule.left):
             return next((a for a in self._uses(rule, term) if a.after.key < term.key), None)
         best = self._smallest(rule, term)
         return None if best is None else Applied(rule, term, best)

@@ -3,12 +3,13 @@
 Checked at load: names are unique; every operator, function and fact is known; the left side is not
 a bare variable; nothing occurs on the right or in a guard that the left does not bind; the left
 side and the guards alone fix the shapes, and the right side has the same one; a linear row has X on
-both sides; an ordered row reorders one product and has no guards, or the indices of an entry.
+both sides; an ordered row reorders one product and has no guards, or exchanges two variables.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import combinations
 from typing import NamedTuple
 
 from ..cache import cached
@@ -19,11 +20,11 @@ from ..language.scope import Scope
 from ..language.syntax import Node
 from ..resources import data_dir
 from ..terms import ops
-from ..terms.dims import Dim, Index
+from ..terms.dims import Dim, Index, Name, dim
 from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
-from ..terms.walk import attr_dims, postorder
-from .match import HOLE, is_variable
+from ..terms.walk import attr_dims, free_atoms, postorder, replace
+from .match import HOLE, is_variable, reorders
 from .rule import CURVATURES, FACTS, Compare, Fact, Guard, Has, Implication, Rule, RuleFile
 
 RULE_FILES = (
@@ -168,8 +169,8 @@ class _Reader:
         self._scoped(f"[{name}] only on the right", built_left, built_right, right)
         for clause in (guard, given):
             self._guards_scoped(name, built_left, clause, work)
-        if ordered is not None and built_left.op is not ops.ENTRY and (guards or not _reorders(built_left)):
-            message = "an ordered row is about A[i,j], or has a product A*B of two variables and no guards"
+        if ordered is not None and (guards if reorders(built_left) else not _exchanges(built_left, built_right)):
+            message = "an ordered row exchanges two variables, or has a product A*B and no guards"
             raise self._refuse(f"[{name}] {message}", node)
         rule = Rule(
             name,
@@ -272,12 +273,14 @@ class _Reader:
                 raise self._refuse(f"[{name}] only in a guard: {', '.join(sorted(map(str, unbound)))}", condition)
 
 
-def _reorders(left: Term) -> bool:
-    """True for ``A*B`` or ``f(A*B)`` with variables A and B."""
-    product = left if left.op is ops.MUL else left.args[0] if len(left.args) == 1 else None
-    if product is None or product.op is not ops.MUL or len(product.args) != 2:
-        return False
-    return all(is_variable(factor) for factor in product.args)
+def _exchanges(left: Term, right: Term) -> bool:
+    """True when the right side is the left one with two variables exchanged, or two indices."""
+    arrays = sorted((t for t in postorder(left) if t.op is ops.SYM), key=lambda t: t.key)
+    pairs = ((a, b) for a, b in combinations(arrays, 2) if a.shape == b.shape)
+    if any(replace(left, {a: b, b: a}) is right for a, b in pairs):
+        return True
+    names = [a for a in free_atoms(left) if isinstance(a, Name)]
+    return any(replace(left, {}, {a: dim(b), b: dim(a)}) is right for a, b in combinations(names, 2))
 
 
 def variables(term: Term) -> set[object]:

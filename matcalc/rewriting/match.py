@@ -36,6 +36,14 @@ def is_variable(pattern: Term) -> bool:
     return pattern.op is ops.SYM and pattern.attr.role == "pattern"
 
 
+def reorders(left: Term) -> bool:
+    """True for ``A*B`` or ``f(A*B)`` with variables A and B."""
+    product = left if left.op is ops.MUL else left.args[0] if len(left.args) == 1 else None
+    if product is None or product.op is not ops.MUL or len(product.args) != 2:
+        return False
+    return all(is_variable(factor) for factor in product.args)
+
+
 def _is_body(pattern: Term) -> bool:
     return pattern.op is ops.MEMBER and pattern.attr.family.role == "pattern"
 

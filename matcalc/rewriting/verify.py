@@ -436,9 +436,12 @@ def _first_rule(rule: Rule, made: Instance, among: Sequence[Rule]) -> str | None
 
 def _first_linear(row: LinearRow, made: Instance, among: Sequence[LinearRow]) -> str | None:
     linear = instantiate(row.pattern, made.bindings)
-    matching = (r for r in among if next(match(r.pattern, linear, {}, linear=True), None) is not None)
-    first = next(matching, None)
-    return None if first is None else first.rule.name
+    outside = None if row.covector is None else instantiate(row.covector, made.bindings)
+    for other in among:
+        for found in match(other.pattern, linear, {}, linear=True):
+            if outside is None or other.covector is None or any(match(other.covector, outside, found)):
+                return other.rule.name
+    return None
 
 
 def endless(rule: Rule, among: Sequence[Rule], seed: int = 0) -> str | None:

@@ -12,7 +12,7 @@ from ..rewriting.loader import load
 from ..rewriting.match import match
 from ..rewriting.rule import Fact
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from .definite import Proof, Prover, concluded, reduced, weight
 from .domain import convex_set, domain, implied

@@ -20,7 +20,7 @@ from ..rewriting.loader import load
 from ..rewriting.match import instantiate, match
 from ..rewriting.rule import Fact, Has
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import postorder
 

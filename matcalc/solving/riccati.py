@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..calculus.system import System
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.spectral import sqrtm
 from ..terms.term import Term
 from ..terms.walk import contains

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from ..calculus.system import System
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .equation import Equation

@@ -20,7 +20,7 @@ from ..calculus.system import System
 from ..calculus.system import system as with_assumptions
 from ..errors import NotDifferentiable
 from ..terms import build, ops
-from ..terms.build import coefficient
+from ..terms.arithmetic import coefficient
 from ..terms.spectral import eigvecmax, eigvecs, polar, sqrtm
 from ..terms.term import Term
 from ..terms.walk import contains, replace
