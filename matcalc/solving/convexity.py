@@ -14,11 +14,13 @@ from ..rewriting.rule import Fact
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Term
-from .definite import Proof, Prover, concluded, reduced, weight
 from .domain import convex_set, domain, implied
 from .equation import Condition
-from .forms import affine_parts, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, conditions_of, line_of, lines_of, listed, negative
+from .form_signs import nonnegative
+from .forms import affine_parts, is_affine, second_differential
+from .parts import negative
+from .proofs import Proof, ProofStep, concluded, conditions_of, line_of, lines_of, listed, reduced, weight
+from .prover import Prover
 
 CURVATURES = ("convex", "concave")
 OPPOSITE = {"convex": "concave", "concave": "convex", "affine": "affine"}
