@@ -112,7 +112,7 @@ def feasible(read, env, unknown):
     return env.with_symbol(unknown.attr, value * factor)
 
 
-@named([p for p in PROBLEMS if "imum" in p["kind"] and p.get("stationary", True)])
+@named([p for p in PROBLEMS if "imum" in p["kind"] and p.get("stationary", True) and p.get("numeric", True)])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_better_point_nearby(problem, seed):
     read = Read(problem)
@@ -171,4 +171,57 @@ def test_given_conditions_make_it_strict():
     gram = parse_expression("A'*A", scope).term
     found = read.kind([Condition(gram, "invertible", False, "assumed")])
     assert str(found) == "strict global minimum"
+    assert found.conditions == ()
+
+
+MEMBERS = [
+    ("sum(i=1..N, norm(A*x[i] - y[i])^2)", "inv(A'*A)*A'*y[k]", "x[k]", "global minimum"),
+    ("sum(i=1..N, -logdet(S[i]) - tr(inv(S[i])*B[i]))", "B[k]", "S[k]", "global maximum"),
+    ("sum(i=1..N-1, norm(x[i+1] - x[i])^2) + sum(i=1..N, norm(x[i] - z[i])^2)", "z[k]", "x[k]", "global minimum"),
+]
+
+
+@pytest.mark.parametrize(("objective", "value", "unknown", "kind"), MEMBERS, ids=[m[0] for m in MEMBERS])
+def test_members_of_a_family(objective, value, unknown, kind):
+    scope = new_scope()
+    families = "x[i=1..N], z[i=1..N]: vector(n); y[i=1..N]: vector(m); S[i=1..N], B[i=1..N]: posdef(n)"
+    scope.declare_all(f"A: matrix(m,n); k: integer; {families}")
+    function, point, wanted = (parse_expression(text, scope).term for text in (objective, value, unknown))
+    assert str(point_kind(system(frozenset()), function, [wanted], {wanted: point})) == kind
+
+
+GIVEN = [
+    (
+        "1/2*x'*Q*x - b'*x + l'*(A*x - c)",
+        {"l": "inv(A*inv(Q)*A')*(A*inv(Q)*b - c)", "x": "inv(Q)*(b - A'*l)"},
+        [("A*inv(Q)*A'", "invertible")],
+        "saddle",
+    ),
+    (
+        "norm(y - X*w - a*ones(N))^2",
+        {"w": "inv(X'*(eye(N) - ones(N,N)/N)*X)*X'*(eye(N) - ones(N,N)/N)*y", "a": "sum(y - X*w)/N"},
+        [("X'*(eye(N) - ones(N,N)/N)*X", "invertible"), ("N", "nonzero")],
+        "strict global minimum",
+    ),
+    (
+        "norm(B - a*p*q')^2",
+        {"a": "p'*B*q/((p'*p)*(q'*q))"},
+        [("p'*p", "nonzero"), ("q'*q", "nonzero")],
+        "strict global minimum",
+    ),
+]
+
+
+@pytest.mark.parametrize(("objective", "point", "given", "kind"), GIVEN, ids=[g[0] for g in GIVEN])
+def test_conditions_of_the_solution_are_used(objective, point, given, kind):
+    where = (
+        "Q: posdef(n); x, b: vector(n); l, c: vector(r); A: matrix(r,n); y: vector(N); X: matrix(N,n); w: vector(n);"
+        "a: scalar; B: matrix(n,r); p: vector(n); q: vector(r)"
+    )
+    read = Read({"objective": objective, "where": where, "point": point})
+    scope = new_scope()
+    scope.declare_all(where)
+    conditions = [Condition(parse_expression(term, scope).term, fact, False, "assumed") for term, fact in given]
+    found = read.kind(conditions)
+    assert str(found) == kind
     assert found.conditions == ()

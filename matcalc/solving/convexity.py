@@ -17,7 +17,7 @@ from ..terms.term import Term
 from .domain import convex_set, domain, implied
 from .equation import Condition
 from .form_signs import nonnegative
-from .forms import affine_parts, is_affine, second_differential
+from .forms import affine_parts, even_norms, is_affine, second_differential
 from .parts import negative
 from .proofs import Proof, ProofStep, concluded, conditions_of, line_of, lines_of, listed, reduced, weight
 from .prover import Prover
@@ -59,7 +59,7 @@ def curvature(
         return UNKNOWN
     try:
         with allowance(PROOF_SECONDS):
-            return _curvature(rules, rules.simplify(function), unknowns, assumed)
+            return _curvature(rules, even_norms(rules.simplify(function)), unknowns, assumed)
     except Lapsed:
         return UNKNOWN
 

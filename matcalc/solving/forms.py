@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..calculus import derive
 from ..calculus.system import System
@@ -118,6 +119,22 @@ def affine_parts(root: Term, unknowns: Collection[Term]) -> set[Term]:
 
 
 _PRODUCTS = frozenset({ops.TIMES, ops.MUL, ops.HAD, ops.KRON})
+
+
+def even_norms(term: Term) -> Term:
+    """The term with ‖x‖⁴ written (x'*x)², which is smooth at 0 as it stands."""
+    return rebuild(term, _even_norm)
+
+
+def _even_norm(node: Term, args: tuple[Term, ...]) -> Term | None:
+    if node.op is not ops.POW or args[0].op is not ops.NORM or args[1].op is not ops.NUM:
+        return None
+    half = Fraction(args[1].attr) / 2
+    if half.denominator != 1 or half < 1:
+        return None
+    inside = args[0].args[0]
+    square = build.mul(build.transpose(inside), inside)
+    return build.power_of(square if square.is_scalar else build.tr(square), build.num(int(half)))
 
 
 def is_affine(rules: System, term: Term, unknowns: Sequence[Term]) -> bool:

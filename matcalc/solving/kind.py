@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
+from fractions import Fraction
 from itertools import combinations
 
 from ..bounds import Lapsed, allowance
@@ -28,6 +29,7 @@ from .form_signs import indefinite, nonnegative
 from .forms import (
     LINEAR_FACTS,
     Form,
+    even_norms,
     facts_of,
     is_affine,
     one_of_many,
@@ -105,7 +107,7 @@ def point_kind(
     given = frozenset((c.term, c.fact) for c in conditions)
     inside = system(rules.assumptions | given | _ranks(rules, given))
     point = _resolved(inside, unknowns, values)
-    problem = Problem(inside, inside.simplify(objective), tuple(unknowns), point, tuple(constraints))
+    problem = Problem(inside, even_norms(inside.simplify(objective)), tuple(unknowns), point, tuple(constraints))
     try:
         with allowance(KIND_SECONDS):
             for way in WAYS:
@@ -158,7 +160,7 @@ def _ranks(rules: System, given: frozenset[Query]) -> frozenset[Query]:
 
 def by_convexity(problem: Problem) -> Iterator[PointKind]:
     """Stationary for a convex function on a convex set: a global minimum."""
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     yield from _convex(problem, len(problem.unknowns) == 1)
 
@@ -257,7 +259,7 @@ def _stationary(problem: Problem, unknown: Term, inner: tuple[Term, ...]) -> boo
 
 def on_a_region(problem: Problem) -> Iterator[PointKind]:
     """Convexity, or one unknown after the other, where unknowns are positive: an open set that holds the point."""
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     wanted = region(problem.unknowns)
     for count in range(1, len(wanted) + 1):
@@ -295,7 +297,7 @@ def at_the_point(problem: Problem) -> Iterator[PointKind]:
     """The second differential at the point, definite: a strict local minimum or maximum."""
     if not convex_set(problem.unknowns):
         return
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     form = _form(problem)
     if form is None:
@@ -355,6 +357,37 @@ def by_a_bound(problem: Problem) -> Iterator[PointKind]:
         yield PointKind(kind, True, False, conditions, (step,), ("the point attains a bound of the objective",))
 
 
+def by_penalty(problem: Problem) -> Iterator[PointKind]:
+    """Affine constraints g = 0: f is convex where they hold when f + c*‖g‖² is convex for some c."""
+    if not problem.constraints or not all(_affine(problem, c) for c in problem.constraints):
+        return
+    squares = build.add(*(_square(c.residual) for c in problem.constraints))
+    for factor in PENALTIES:
+        for kind, sign in (("convex", 1), ("concave", -1)):
+            penalty = build.times(build.num(sign * factor), squares)
+            found = curvature(problem.rules, build.add(problem.objective, penalty), problem.unknowns)
+            if found.kind != kind:
+                continue
+            line = ProofStep("penalty", ("f is the objective and ", penalty, ", which is 0 where the constraints hold"))
+            because = (f"where the constraints hold the objective is equal to a {kind} function",)
+            yield PointKind(KIND_OF[kind], True, found.strict, found.conditions, (line, *found.steps), because)
+            return
+
+
+PENALTIES = (Fraction(1), Fraction(1, 2), Fraction(4))
+
+
+def _square(residual: Term) -> Term:
+    """The sum of the squares of the entries."""
+    if residual.is_scalar:
+        return build.power_of(residual, build.num(2))
+    return build.power_of(build.norm(residual), build.num(2))
+
+
+def _affine(problem: Problem, constraint: Equation) -> bool:
+    return is_affine(problem.rules, constraint.residual, problem.unknowns)
+
+
 def by_multiplier(problem: Problem) -> Iterator[PointKind]:
     """One scalar constraint g = 0: where f + λ*g is convex, its stationary point is best on the set."""
     if len(problem.constraints) != 1 or not convex_set(problem.unknowns):
@@ -411,6 +444,7 @@ WAYS: tuple[Way, ...] = (
     by_joint_substitution,
     by_a_bound,
     by_multiplier,
+    by_penalty,
     at_the_point,
     by_both_signs,
     on_a_region,
