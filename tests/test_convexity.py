@@ -154,7 +154,7 @@ def test_answer_in_a_session():
     answers = session.run("x: vector(n); t: scalar\nconvexity(t*norm(x)^2, x)\nsteps")
     assert answers[-2].lines() == ["strictly convex in x", "where t > 0 (so that the objective is convex)"]
     assert answers[-1].lines()[0].startswith("d²f = 2*t*dxᵀ*dx")
-    assert answers[-2].to_json()["kind"] == "convex"
+    assert answers[-2].to_json()["convexity"]["kind"] == "convex"
 
 
 @pytest.mark.parametrize(

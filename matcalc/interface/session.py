@@ -191,7 +191,7 @@ class Answer:
             "conditions": json_conditions(value) if isinstance(value, Derivative | Solved | Convexity) else [],
         }
         if isinstance(value, Convexity):
-            data |= value.to_json()
+            data["convexity"] = value.to_json()
         if isinstance(value, Steps):
             data["steps"] = value.to_json()
         if isinstance(value, Comparison):

@@ -41,7 +41,7 @@ from .spectral_problems import spectral_extremum
 from .substitution import substituted
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
-BEST = {"minimum": "convex", "maximum": "concave"}
+EXTREMA = ("minimum", "maximum")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PointKind:
     """Why, in one clause: the objective is convex in x."""
 
     def __str__(self) -> str:
-        if self.kind not in BEST:
+        if self.kind not in EXTREMA:
             return self.kind
         return f"{'strict ' if self.strict else ''}{'global' if self.is_global else 'local'} {self.kind}"
 
@@ -79,7 +79,6 @@ class Problem:
     constraints: tuple[Equation, ...] = ()
     local: frozenset[Query] = field(default=frozenset())
     """Facts about the unknowns on the region that is looked at, beyond what is declared."""
-    said: tuple[ProofStep, ...] = ()
 
     @property
     def has_families(self) -> bool:
@@ -104,7 +103,8 @@ def point_kind(
     ``conditions`` are those under which the point was found; those that the proof needs besides are
     in the answer.
     """
-    given = frozenset((c.term, c.fact) for c in conditions)
+    about_data = (c for c in conditions if not any(contains(c.term, u) for u in unknowns))
+    given = frozenset((c.term, c.fact) for c in about_data)
     inside = system(rules.assumptions | given | _ranks(rules, given))
     point = _resolved(inside, unknowns, values)
     problem = Problem(inside, even_norms(inside.simplify(objective)), tuple(unknowns), point, tuple(constraints))
@@ -177,7 +177,7 @@ def _convex(problem: Problem, substituting: bool = True) -> Iterator[PointKind]:
             return
         found = curvature(problem.rules, objective, unknowns, problem.local)
         if found.kind in KIND_OF:
-            yield _from_curvature(problem, found, unknowns, (*problem.said, *((step,) if step else ())))
+            yield _from_curvature(problem, found, unknowns, (step,) if step else ())
             if not found.conditions:
                 return
 
@@ -345,7 +345,7 @@ def by_a_bound(problem: Problem) -> Iterator[PointKind]:
     if len(problem.unknowns) != 1:
         return
     unknown = problem.unknowns[0]
-    for kind in BEST:
+    for kind in EXTREMA:
         found = spectral_extremum(problem.rules, problem.objective, unknown, problem.constraints, kind)
         if found is None or found.kind != kind or not same(problem.rules, found.value, problem.values[unknown]):
             continue

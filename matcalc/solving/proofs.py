@@ -119,7 +119,7 @@ class ProofStep:
         return f"{self.text()}    [{self.rule}]"
 
 
-_SYMBOLS = {"≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "²": "^{2}"}
+_SYMBOLS = {"≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "²": "^{2}", "λ": r"\lambda ", "‖": r"\Vert "}
 
 
 def _latex_words(words: str) -> str:
