@@ -16,7 +16,7 @@ from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from .domain import convex_set, domain, implied
 from .equation import Condition
-from .form_signs import nonnegative
+from .form_signs import Signed, nonnegative
 from .forms import affine_parts, even_norms, is_affine, second_differential
 from .parts import negative
 from .proofs import Proof, ProofStep, concluded, conditions_of, line_of, lines_of, listed, reduced, weight
@@ -104,7 +104,7 @@ def certified(
             rest = signed.form if kind == "convex" else negative(signed.form)
             steps.append(ProofStep("rearranged", ("d²f = ", rest)))
         steps += [s for s in lines_of(signed.proof) if s.words[0] not in (side.term, signed.form)]
-        steps.append(_conclusion(kind, signed.strict, unknowns))
+        steps.append(_conclusion(kind, signed, unknowns))
         yield Curvature(kind, signed.strict, conditions_of(conditions, _reason(kind)), tuple(steps))
         if not conditions:
             return
@@ -114,11 +114,11 @@ def _reason(kind: str) -> str:
     return f"so that the objective is {kind}"
 
 
-def _conclusion(kind: str, strict: bool, unknowns: Sequence[Term]) -> ProofStep:
-    sign = RELATION[kind].replace("≥", ">").replace("≤", "<") if strict else RELATION[kind]
-    directions = " for every direction but 0" if strict else " for every direction"
-    word = f"strictly {kind}" if strict else kind
-    return ProofStep("sign of the second differential", (f"d²f {sign}{directions}: f is {word} in ", *listed(unknowns)))
+def _conclusion(kind: str, signed: Signed, unknowns: Sequence[Term]) -> ProofStep:
+    sign = {"convex": "> 0", "concave": "< 0"}[kind] if signed.strict else RELATION[kind]
+    directions = " for every direction but 0" if signed.strict else " for every direction"
+    word = f"strictly {kind}" if signed.strict else kind
+    return ProofStep(signed.proof.rule, (f"d²f {sign}{directions}: f is {word} in ", *listed(unknowns)))
 
 
 # ---------------------------------------------------------------- by composition

@@ -135,7 +135,7 @@ def _definite_in(prover: Prover, part: Term, d: Term, directions: Sequence[Term]
     core = _definite_core(prover, moving[0], d)
     if core is None:
         return None
-    return concluded(part, "nonneg", "definite", *([signs] if signs else []), core)
+    return concluded(part, "nonneg", "definite form", *([signs] if signs else []), core)
 
 
 def _definite_core(prover: Prover, term: Term, d: Term) -> Proof | None:
@@ -186,7 +186,7 @@ def _two_sided(
             return None
         claims.append((weights, "nonzero"))
     premises = prover.all(claims)
-    return None if premises is None else concluded(term, "nonneg", "definite", *premises)
+    return None if premises is None else concluded(term, "nonneg", "definite form", *premises)
 
 
 def _weights(term: Term, d: Term) -> Term | None:
@@ -214,10 +214,10 @@ def _weighted_squares(prover: Prover, term: Term, d: Term) -> Proof | None:
         return None
     others = [f for f in factors if f is not square]
     if not others:
-        return Proof(term, "nonneg", "definite")
+        return Proof(term, "nonneg", "definite form")
     weights = build.had(*others)
     positive = None if contains(weights, d) else prover.prove(weights, "positive")
-    return concluded(term, "nonneg", "definite", positive) if positive else None
+    return concluded(term, "nonneg", "definite form", positive) if positive else None
 
 
 # ---------------------------------------------------------------- both signs

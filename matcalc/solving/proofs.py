@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..rewriting.facts import Query
 from ..terms import build, ops
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import postorder, rebuild
 from .equation import Condition
 
 if TYPE_CHECKING:
@@ -113,13 +113,29 @@ class ProofStep:
         """The line as LaTeX, words in ``\\text``."""
         from ..output.latex import to_latex
 
-        return "".join(_latex_words(w) if isinstance(w, str) else to_latex(w, names) for w in self.words)
+        return "".join(
+            _latex_words(w) if isinstance(w, str) else to_latex(_with_differentials(w), names) for w in self.words
+        )
 
     def __str__(self) -> str:
         return f"{self.text()}    [{self.rule}]"
 
 
 _SYMBOLS = {"≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "²": "^{2}", "λ": r"\lambda ", "‖": r"\Vert "}
+
+
+def _with_differentials(term: Term) -> Term:
+    """The symbol called dX as the differential of X, which LaTeX writes with an upright d."""
+    return rebuild(term, _differential_of)
+
+
+def _differential_of(node: Term, args: tuple[Term, ...]) -> Term | None:
+    if node.op is ops.SYM and node.attr.role == "direction":
+        return build.diff(build.sym(replace(node.attr, name=node.attr.name[1:], role="variable")))
+    if node.op is ops.MEMBER and node.attr.family.role == "direction":
+        family = replace(node.attr.family, name=node.attr.family.name[1:], role="variable")
+        return build.diff(build.member(family, node.attr.at))
+    return None
 
 
 def _latex_words(words: str) -> str:

@@ -7,11 +7,11 @@ proofs the one with the fewest and simplest conditions is kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..bounds import tick
 from ..calculus.system import System
-from ..rewriting.facts import Query, closure
+from ..rewriting.facts import Query, Reason, closure
 from ..rewriting.loader import load
 from ..rewriting.match import instantiate, match
 from ..rewriting.rule import Fact, Has
@@ -24,6 +24,8 @@ from .proofs import DEFINITE, RANKS, SIGNS, STRONG, Proof, concluded, with_fewes
 from .signs import sign_proofs
 
 MAX_DEPTH = 40
+MAX_ROWS = 60
+"""A known fact with more rows behind it is told by its last row alone."""
 
 
 class Prover:
@@ -116,13 +118,11 @@ class Prover:
         yield self._assume(term, fact)
 
     def known_fact(self, term: Term, fact: str) -> Proof:
-        """A fact that the facts system knows, as one line with its reasons."""
-        reasons = self.system.facts.explain(term, fact)
-        leaves = dict.fromkeys(q for _, r in reasons if r.rule in ("declared", "assumed") for q in r.premises)
-        rule = next((r.rule for (t, f), r in reasons if (t, f) == (term, fact)), "known")
-        if rule == "scalar" and len(reasons) > 1:
-            rule = reasons[1][1].rule
-        return Proof(term, fact, rule, since=tuple(leaf for leaf in leaves if leaf != (term, fact)))
+        """A fact that the facts system knows, with the rows that give it."""
+        reasons = dict(self.system.facts.explain(term, fact))
+        if len(reasons) > MAX_ROWS:
+            return Proof(term, fact, reasons[term, fact].rule)
+        return _as_proof((term, fact), reasons)
 
     def _assumed_elsewhere(self, term: Term, fact: str) -> bool:
         """The fact was assumed of another form of the same term."""
@@ -292,6 +292,19 @@ class Prover:
                     best = with_fewest(found)
         return best
 
+
+def _as_proof(query: Query, reasons: Mapping[Query, Reason]) -> Proof:
+    reason = reasons.get(query)
+    if reason is None or reason.rule in GIVEN:
+        return Proof(*query, reason.rule if reason is not None else "declared")
+    if reason.rule == "scalar":
+        return _as_proof(reason.premises[0], reasons)
+    open_ones = (q for q in reason.premises if q[0].op not in (ops.NUM, ops.INT))
+    since = tuple(q for q in open_ones if q not in reasons or reasons[q].rule in GIVEN)
+    return Proof(*query, reason.rule, tuple(_as_proof(q, reasons) for q in reason.premises), since=since)
+
+
+GIVEN = ("declared", "assumed")
 
 _SCALAR = {
     "psd": "nonneg",
