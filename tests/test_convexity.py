@@ -163,6 +163,7 @@ def test_answer_in_a_session():
         ("x: vector(n)\nconvexity(x, x)", "convexity is of a scalar"),
         ("x: vector(n)\nconvexity(norm(x))", "convexity takes an expression and variables"),
         ("x: vector(n)\nconvexity(norm(x), 2*x)", "convexity is asked in variables"),
+        ("x: vector(n)\ng = convexity(norm(x), x)", "a name stands for an expression"),
     ],
 )
 def test_refused(text, message):

@@ -295,6 +295,8 @@ class Session:
         left, right = node.parts
         if left.kind == "name" and _called(right) in (*FORMS, "solve"):
             return self._named_answer(left, right, text)
+        if _called(right) == "convexity":
+            raise MatcalcError("convexity answers a question; a name stands for an expression")
         read = self.scope.define_nodes(left, right, text)
         if read is None:
             return Answer("definition")

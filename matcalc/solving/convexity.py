@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..bounds import Lapsed, allowance
 from ..calculus.system import System, system
 from ..rewriting.facts import Query
 from ..rewriting.loader import load
@@ -13,11 +14,13 @@ from ..rewriting.rule import Fact
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Term
-from .definite import Proof, Prover, concluded, reduced, weight
 from .domain import convex_set, domain, implied
 from .equation import Condition
-from .forms import affine_parts, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, conditions_of, line_of, lines_of, listed, negative
+from .form_signs import nonnegative
+from .forms import affine_parts, is_affine, second_differential
+from .parts import negative
+from .proofs import Proof, ProofStep, concluded, conditions_of, line_of, lines_of, listed, reduced, weight
+from .prover import Prover
 
 CURVATURES = ("convex", "concave")
 OPPOSITE = {"convex": "concave", "concave": "convex", "affine": "affine"}
@@ -39,6 +42,9 @@ class Curvature:
         return frozenset((c.term, c.fact) for c in self.conditions)
 
 
+PROOF_SECONDS = 5.0
+"""A proof that takes longer is given up."""
+
 UNKNOWN = Curvature("neither known")
 
 
@@ -51,7 +57,14 @@ def curvature(
     """
     if not convex_set(unknowns):
         return UNKNOWN
-    function = rules.simplify(function)
+    try:
+        with allowance(PROOF_SECONDS):
+            return _curvature(rules, rules.simplify(function), unknowns, assumed)
+    except Lapsed:
+        return UNKNOWN
+
+
+def _curvature(rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query]) -> Curvature:
     if is_affine(rules, function, unknowns):
         step = ProofStep("affine", (function, " is affine in ", *listed(unknowns)))
         return Curvature("affine", steps=(step,))

@@ -10,36 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
-from itertools import combinations, product
-from typing import NamedTuple
+from itertools import combinations
 
+from ..bounds import Lapsed, allowance
 from ..calculus import derive
 from ..calculus.present import present, same
 from ..calculus.system import System, system
 from ..errors import MatcalcError
 from ..rewriting.facts import Query
 from ..terms import build, ops
-from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
+from ..terms.walk import contains, replace
 from .convexity import Curvature, curvature
-from .definite import Proof, Prover, reduced, weight
 from .domain import convex_set, domain, implied, region
 from .equation import Condition, Equation
+from .form_signs import indefinite, nonnegative
 from .forms import (
     LINEAR_FACTS,
     Form,
     facts_of,
-    indefinite,
     is_affine,
-    leaves,
-    nonnegative,
     one_of_many,
-    put,
     second_differential,
 )
-from .proofs import ProofStep, Words, claim_words, conditions_of, lines_of, listed
+from .proofs import Proof, ProofStep, Words, claim_words, conditions_of, lines_of, listed, reduced, weight
+from .prover import Prover
 from .spectral_problems import spectral_extremum
+from .substitution import substituted
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
 BEST = {"minimum": "convex", "maximum": "concave"}
@@ -64,6 +61,9 @@ class PointKind:
 
 
 UNDECIDED = PointKind("undecided")
+
+KIND_SECONDS = 10.0
+"""What is not shown by then is undecided."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,14 @@ def point_kind(
     inside = system(rules.assumptions | given | _ranks(rules, given))
     point = _resolved(inside, unknowns, values)
     problem = Problem(inside, inside.simplify(objective), tuple(unknowns), point, tuple(constraints))
-    for way in WAYS:
-        found = min(way(problem), key=_preference, default=None)
-        if found is not None:
-            return _told(found, given)
+    try:
+        with allowance(KIND_SECONDS):
+            for way in WAYS:
+                found = min(way(problem), key=_preference, default=None)
+                if found is not None:
+                    return _told(found, given)
+    except Lapsed:
+        pass
     return UNDECIDED
 
 
@@ -166,7 +170,7 @@ def by_joint_substitution(problem: Problem) -> Iterator[PointKind]:
 
 
 def _convex(problem: Problem, substituting: bool = True) -> Iterator[PointKind]:
-    for step, objective, unknowns in _substituted(problem):
+    for step, objective, unknowns in substituted(problem):
         if step is not None and (problem.constraints or not substituting):
             return
         found = curvature(problem.rules, objective, unknowns, problem.local)
@@ -185,72 +189,6 @@ def _from_curvature(
     if problem.constraints:
         because += (", on the affine set of the constraints",)
     return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps), because)
-
-
-Substituted = tuple[ProofStep | None, Term, tuple[Term, ...]]
-
-
-def _substituted(problem: Problem) -> Iterator[Substituted]:
-    """The objective as it stands, then in the inverse or the logarithm of unknowns that are positive."""
-    yield None, problem.objective, problem.unknowns
-    if not convex_set(problem.unknowns):
-        return
-    real = implied(problem.objective, problem.unknowns)
-    choices = [_renamings(problem, u, real) for u in problem.unknowns]
-    for chosen in product(*choices):
-        if all(c is None for c in chosen):
-            continue
-        renamed = {u: c for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
-        back = {u: c.old(c.new(u)) for u, c in renamed.items()}
-        everywhere = {leaf: c.old(c.new(leaf)) for u, c in renamed.items() for leaf in leaves(problem.objective, (u,))}
-        unknowns = tuple(renamed[u].new(u) if u in renamed else u for u in problem.unknowns)
-        words: list[str | Term] = []
-        for u, term in back.items():
-            words += [", " if words else "with ", u, " = ", term]
-        moved = problem.rules.simplify(put(problem.objective, everywhere))
-        words += [", one to one, the objective is ", moved]
-        yield ProofStep("substitution", tuple(words)), moved, unknowns
-
-
-class Renaming(NamedTuple):
-    """A new unknown for an old one, and the old one in terms of it."""
-
-    new: Callable[[Term], Term]
-    old: Callable[[Term], Term]
-
-
-def _renamings(problem: Problem, unknown: Term, real: frozenset[Query]) -> list[Renaming | None]:
-    """Ways to write a positive unknown one to one in a new one."""
-    known = problem.local | real
-
-    def named(name: str, *facts: str) -> Callable[[Term], Term]:
-        return lambda leaf: _like(leaf, _name(problem, name), frozenset(facts))
-
-    if unknown.is_scalar or unknown.is_vector:
-        if not (problem.rules.facts.has(unknown, "positive") or (unknown, "positive") in known):
-            return [None]
-        inverse = Renaming(named("y", "positive"), lambda y: build.power_of(y, build.MINUS_ONE_NUM))
-        return [None, inverse, Renaming(named("z"), lambda z: build.fun("exp", z))]
-    if problem.rules.facts.has(unknown, "posdef") or (unknown, "posdef") in known:
-        return [None, Renaming(named("Y", "posdef", *(facts_of(unknown) & {"diagonal"})), build.inv)]
-    return [None]
-
-
-def _like(leaf: Term, name: str, facts: frozenset[str]) -> Term:
-    """A variable, or a member, of the same shape under another name."""
-    if leaf.op is ops.SYM:
-        return build.sym(Symbol(name, leaf.rows, leaf.cols, facts))
-    family = leaf.attr.family
-    return build.member(Family(name, family.index, family.rows, family.cols, facts), leaf.attr.at)
-
-
-def _name(problem: Problem, wanted: str) -> str:
-    """A name that nothing in the problem has."""
-    terms = postorder(problem.objective, *problem.values.values())
-    taken = {t.attr.name for t in terms if t.op is ops.SYM} | {t.attr.family.name for t in terms if t.op is ops.MEMBER}
-    while wanted in taken:
-        wanted += "1"
-    return wanted
 
 
 # ---------------------------------------------------------------- one unknown after the other
