@@ -16,7 +16,8 @@ from matcalc.language.parser import parse_syntax
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
 from matcalc.solving.equation import Condition, Equation
-from matcalc.solving.kind import point_kind
+from matcalc.solving.kind import Problem, point_kind
+from matcalc.solving.substitution import substituted
 from matcalc.terms.dims import dim
 from matcalc.terms.walk import replace
 
@@ -243,3 +244,17 @@ def test_conditions_of_the_solution_are_used(objective, point, given, kind):
     found = read.kind(conditions)
     assert str(found) == kind
     assert found.conditions == ()
+
+
+def test_new_unknowns_are_told_apart():
+    read = Read({"objective": "u/v + v*w + 1/w", "where": "u, v, w: positive", "point": {"u": "1", "v": "1", "w": "1"}})
+    problem = Problem(system(frozenset()), read.objective, tuple(read.unknowns), read.values)
+    for _, _, unknowns in substituted(problem):
+        assert len(set(unknowns)) == 3
+
+
+def test_what_is_convex_on_a_diagonal_only_is_not_convex():
+    where = "u, v: positive"
+    for objective in ("log(u)*log(v)", "(log(u) + log(v))^2 - 3*(log(u) - log(v))^2", "1/(u*v) - 3*(1/u - 1/v)^2"):
+        found = Read({"objective": objective, "where": where, "point": {"u": "1", "v": "1"}}).kind()
+        assert not found.is_global

@@ -27,7 +27,7 @@ def substituted(problem: Problem) -> Iterator[Substituted]:
     if not convex_set(problem.unknowns):
         return
     real = implied(problem.objective, problem.unknowns)
-    choices = [_renamings(problem, u, real) for u in problem.unknowns]
+    choices = [_renamings(problem, i, real) for i in range(len(problem.unknowns))]
     for chosen in product(*choices):
         if all(c is None for c in chosen):
             continue
@@ -50,12 +50,14 @@ class Renaming(NamedTuple):
     old: Callable[[Term], Term]
 
 
-def _renamings(problem: Problem, unknown: Term, real: frozenset[Query]) -> list[Renaming | None]:
-    """Ways to write a positive unknown one to one in a new one."""
+def _renamings(problem: Problem, at: int, real: frozenset[Query]) -> list[Renaming | None]:
+    """Ways to write a positive unknown one to one in a new one, which has a name of its own."""
     known = problem.local | real
+    unknown = problem.unknowns[at]
 
     def named(name: str, *facts: str) -> Callable[[Term], Term]:
-        return lambda leaf: _like(leaf, _name(problem, name), frozenset(facts))
+        own = _name(problem, f"{name}{at + 1}" if at else name)
+        return lambda leaf: _like(leaf, own, frozenset(facts))
 
     if unknown.is_scalar or unknown.is_vector:
         if not (problem.rules.facts.has(unknown, "positive") or (unknown, "positive") in known):
@@ -77,8 +79,8 @@ def _like(leaf: Term, name: str, facts: frozenset[str]) -> Term:
 
 def _name(problem: Problem, wanted: str) -> str:
     """A name that nothing in the problem has."""
-    terms = postorder(problem.objective, *problem.values.values())
+    terms = postorder(problem.objective, *problem.unknowns, *problem.values.values())
     taken = {t.attr.name for t in terms if t.op is ops.SYM} | {t.attr.family.name for t in terms if t.op is ops.MEMBER}
     while wanted in taken:
-        wanted += "1"
+        wanted += "_"
     return wanted
