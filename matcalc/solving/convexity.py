@@ -42,7 +42,7 @@ class Curvature:
         return frozenset((c.term, c.fact) for c in self.conditions)
 
 
-PROOF_SECONDS = 5.0
+PROOF_SECONDS = 4.0
 """A proof that takes longer is given up."""
 
 UNKNOWN = Curvature("neither known")

@@ -64,7 +64,7 @@ class PointKind:
 
 UNDECIDED = PointKind("undecided")
 
-KIND_SECONDS = 10.0
+KIND_SECONDS = 6.0
 """What is not shown by then is undecided."""
 
 
