@@ -97,9 +97,7 @@ def _pure(system: System, product: Product, constant: Term, unknown: Term) -> It
         yield Move("take the positive semidefinite root", Equation(unknown, root), (*needs, (value, "psd")))
         return
     needs += [(middle, "posdef"), (value, "psd")]
-    yield Move(
-        "solve the Riccati equation X*A*X = B", Equation(unknown, geometric(system, middle, value)), tuple(needs)
-    )
+    yield Move("solve the Riccati equation", Equation(unknown, geometric(system, middle, value)), tuple(needs))
 
 
 def geometric(system: System, middle: Term, value: Term) -> Term:
