@@ -56,6 +56,8 @@ def follow(strategies: tuple[Strategy, ...], equation: Equation, unknown: Term) 
         ((quadratic,), "X*A*X = B", "X", SPD, "inv(sqrtm(A))*sqrtm(sqrtm(A)*B*sqrtm(A))*inv(sqrtm(A))"),
         ((quadratic,), "X^2 - X*S - t*eye(n) = 0", "X", SPD, "sqrtm(1/4*S*S + t*eye(n)) + 1/2*S"),
         ((quadratic,), "X*A*X - X*B = B*X", "X", SPD, None),
+        ((quadratic,), "X^2 + A = 0", "X", SPD, None),
+        ((quadratic,), "X^2 - 3*X + 2*eye(n) = 0", "X", SPD, None),
         ((powers,), "k*x^(-k - 1)*a - b/x = 0", "x", NUMBERS | {"k": "scalar"}, "(a*k/b)^(1/k)"),
         ((eliminate_transpose,), "X + t*X' = C", "X", SQUARE, "(C - t*C')/(1 - t^2)"),
         ((eliminate_transpose,), "A*X + X' = C", "X", SQUARE, None),

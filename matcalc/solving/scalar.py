@@ -158,12 +158,12 @@ def _three(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need
     root = build.power_of(inside, HALF)
     if low != 0:
         needs = (*needs, (reader.unknown, "nonzero"))
-    facts = reader.system.facts
-    sign = build.ONE_NUM if not facts.has(build.neg(a), "positive") else build.MINUS_ONE_NUM
-    value = reader.quotient(build.add(build.neg(b), build.smul(sign, root)), build.smul(build.num(2), a))
+    if reader.system.facts.has(simplify(build.neg(a)), "positive") or coefficient(a)[0] < 0:
+        a, b, c = (simplify(build.neg(t)) for t in (a, b, c))
+    value = reader.quotient(build.add(build.neg(b), root), build.smul(build.num(2), a))
     power = build.power_of(reader.unknown, build.num(high - middle))
-    needs = (*needs, (a, "nonzero"), (inside, "nonneg"))
-    yield Move("solve the quadratic equation, larger root", Equation(power, value), needs)
+    needs = (*needs, (a, "positive"), (simplify(build.neg(c)), "positive"), (reader.unknown, "positive"))
+    yield Move("solve the quadratic equation, the positive root", Equation(power, value), needs)
 
 
 def _order(exponent: Term) -> tuple[bool, Fraction, int]:

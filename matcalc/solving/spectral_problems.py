@@ -186,7 +186,7 @@ def _procrustes(
     sides = (turned, system.simplify(build.transpose(turned)))
     if unknown.cols.constant == 1:
         sides = (matrix, build.smul(turned, unknown))
-    steps = _solved(*sides, unknown, value, f"{found} of tr(M'*Q) over {fact} Q: M = Q*P, P positive semidefinite")
+    steps = _solved(*sides, unknown, value, f"orthogonal factor of the polar decomposition, the {found}")
     return SpectralExtremum(value, found, reason, steps, (Condition(matrix, needed, False, "for uniqueness"),))
 
 
@@ -198,9 +198,10 @@ def _leading(system: System, objective: Term, unknown: Term, matrix: Term, kind:
     value = eigvecs(rest, unknown.cols)
     which = "largest" if found == "maximum" else "smallest"
     reason = f"the {which} eigenvalues bound the quadratic form (Courant-Fischer, Ky Fan)"
-    applied = build.mul(matrix, unknown)
-    projected = build.mul(unknown, build.transpose(unknown), matrix, unknown)
-    rule = f"{found} of tr(Q'*L*Q): eigenvectors of the {which} eigenvalues"
+    base = coefficient(matrix)[1]
+    applied = build.mul(base, unknown)
+    projected = build.mul(unknown, build.transpose(unknown), base, unknown)
+    rule = f"eigenvectors of the {which} eigenvalues, the {found}"
     steps = _solved(applied, projected, unknown, value, rule)
     return SpectralExtremum(value, found, reason, steps, (Condition(rest, "distinct", False, "for uniqueness"),))
 
@@ -231,7 +232,7 @@ def _over_ellipsoid(
                 build.power_of(system.simplify(build.divide(radius, _factor(shape))), HALF),
                 build.divide(slope, build.norm(slope)),
             )
-        rule = f"{found} of a linear function on an ellipsoid (Cauchy-Schwarz)"
+        rule = f"the {found} of a linear function on an ellipsoid (Cauchy-Schwarz)"
         along = build.mul(build.transpose(slope), unknown)
         left, right = build.smul(radius, slope), build.smul(along, system.simplify(build.mul(shape, unknown)))
         steps = _solved(left, right, unknown, system.simplify(value), rule)
@@ -277,7 +278,7 @@ def _generalised(
         scale = radius
     value = system.simplify(build.smul(build.power_of(system.simplify(scale), HALF), vector))
     reason = f"the {which} eigenvalue bounds the quotient of the forms (Rayleigh)"
-    rule = f"{found} of a Rayleigh quotient: eigenvector of the {which} eigenvalue"
+    rule = f"eigenvector of the {which} eigenvalue, the {found} of the Rayleigh quotient"
     form = system.simplify(build.mul(build.transpose(unknown), matrix, unknown))
     left = build.smul(radius, system.simplify(build.mul(matrix, unknown)))
     right = build.smul(form, system.simplify(build.mul(shape, unknown)))
