@@ -102,6 +102,32 @@ def question() -> Iterator[None]:
         _watch.reset(token)
 
 
+@contextmanager
+def allowance(seconds: float) -> Iterator[None]:
+    """A part of a question that may take so long and no longer.
+
+    Raises :class:`Lapsed` when that is over, :class:`LimitExceeded` when the bounds of the question are reached.
+    """
+    with question():
+        watch = _watch.get()
+        assert watch is not None
+        before = watch.deadline
+        here = monotonic() + seconds
+        watch.deadline = here if before is None else min(before, here)
+        try:
+            yield
+        except LimitExceeded:
+            if watch.left != 0 and monotonic() > watch.deadline and (before is None or monotonic() <= before):
+                raise Lapsed("the time for this part is over") from None
+            raise
+        finally:
+            watch.deadline = before
+
+
+class Lapsed(LimitExceeded):
+    """An allowance is over, the question is not."""
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -84,6 +84,8 @@ ANSWERS = [
     ("sqrt(1 + x'*x)", "x", "convex", []),
     ("sum(sqrt(x.^2 .+ s))", "x", "convex", []),
     ("-norm(x)", "x", "concave", []),
+    ("logsumexp(A*x) + x'*P*x", "x", "strictly convex", []),
+    ("sum(abs(x)) - sum(log(x))", "x", "strictly convex", []),
     ("exp(norm(x)^2)", "x", "strictly convex", []),
     # affine, and nothing known
     ("c'*x + t", "x", "affine", []),
@@ -152,7 +154,7 @@ def test_answer_in_a_session():
     answers = session.run("x: vector(n); t: scalar\nconvexity(t*norm(x)^2, x)\nsteps")
     assert answers[-2].lines() == ["strictly convex in x", "where t > 0 (so that the objective is convex)"]
     assert answers[-1].lines()[0].startswith("d²f = 2*t*dxᵀ*dx")
-    assert answers[-2].to_json()["kind"] == "convex"
+    assert answers[-2].to_json()["convexity"]["kind"] == "convex"
 
 
 @pytest.mark.parametrize(
@@ -161,6 +163,7 @@ def test_answer_in_a_session():
         ("x: vector(n)\nconvexity(x, x)", "convexity is of a scalar"),
         ("x: vector(n)\nconvexity(norm(x))", "convexity takes an expression and variables"),
         ("x: vector(n)\nconvexity(norm(x), 2*x)", "convexity is asked in variables"),
+        ("x: vector(n)\ng = convexity(norm(x), x)", "a name stands for an expression"),
     ],
 )
 def test_refused(text, message):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import matcalc as mc
-from matcalc.bounds import Limits, current
+from matcalc.bounds import Lapsed, Limits, allowance, current, question, tick
 from matcalc.interface.cli import main
 
 LONG = "A, B: matrix(n,n); expand(" + "*".join(["(A + B)"] * 20) + ")"
@@ -103,3 +103,20 @@ def test_nothing_hangs(text: str) -> None:
         except mc.MatcalcError as error:
             assert str(error)
     assert time.perf_counter() - begin < 12
+
+
+def test_a_part_of_a_question_lapses_alone():
+
+    with question():
+        with pytest.raises(Lapsed), allowance(0.001):
+            while True:
+                tick()
+        tick()
+
+
+def test_the_question_is_over_in_a_part_of_it():
+
+    with mc.limits(seconds=0.001), question(), pytest.raises(mc.LimitExceeded) as caught, allowance(10):
+        while True:
+            tick()
+    assert not isinstance(caught.value, Lapsed)

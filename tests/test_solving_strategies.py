@@ -8,10 +8,12 @@ import matcalc as mc
 from matcalc.calculus.system import system
 from matcalc.solving.by_sympy import by_sympy
 from matcalc.solving.equation import Equation
+from matcalc.solving.recurrences import closed_forms
 from matcalc.solving.riccati import quadratic
 from matcalc.solving.scalar import powers
 from matcalc.solving.spectral_problems import spectral_extremum
 from matcalc.solving.strategies import Need, Strategy
+from matcalc.solving.transposed import eliminate_transpose
 from matcalc.terms import build
 from matcalc.terms.term import Term
 from matcalc.terms.walk import contains
@@ -54,6 +56,11 @@ def follow(strategies: tuple[Strategy, ...], equation: Equation, unknown: Term) 
         ((quadratic,), "X*A*X = B", "X", SPD, "inv(sqrtm(A))*sqrtm(sqrtm(A)*B*sqrtm(A))*inv(sqrtm(A))"),
         ((quadratic,), "X^2 - X*S - t*eye(n) = 0", "X", SPD, "sqrtm(1/4*S*S + t*eye(n)) + 1/2*S"),
         ((quadratic,), "X*A*X - X*B = B*X", "X", SPD, None),
+        ((quadratic,), "X^2 + A = 0", "X", SPD, None),
+        ((quadratic,), "X^2 - 3*X + 2*eye(n) = 0", "X", SPD, None),
+        ((powers,), "k*x^(-k - 1)*a - b/x = 0", "x", NUMBERS | {"k": "scalar"}, "(a*k/b)^(1/k)"),
+        ((eliminate_transpose,), "X + t*X' = C", "X", SQUARE, "(C - t*C')/(1 - t^2)"),
+        ((eliminate_transpose,), "A*X + X' = C", "X", SQUARE, None),
         ((by_sympy,), "exp(2*x) + exp(x) = r", "x", NUMBERS, "log(1/2*sqrt(4*r + 1) - 1/2)"),
         ((by_sympy,), "x + exp(x) = a", "x", NUMBERS, None),
         ((by_sympy,), "x^3 + a*x + b = 0", "x", NUMBERS, None),
@@ -109,3 +116,20 @@ def test_spectral_extremum(
     assert answer is not None
     assert answer.kind == found
     assert answer.value is mc.parse(expected, where=where).term
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("A*y[k]", "A^L*x"),
+        ("A*y[k] + c", "A^L*x + sum(i=0..L-1, A^i)*c"),
+        ("y[k] - s*(A*y[k] - c)", "s*sum(i=0..L-1, (eye(n) - s*A)^i)*c + (eye(n) - s*A)^L*x"),
+        ("B[k]*y[k]", "y[L]"),
+        ("tanh(A*y[k])", "y[L]"),
+    ],
+)
+def test_closed_forms(step: str, expected: str) -> None:
+    where = {"A": "matrix(n, n)", "B[k=0..L-1]": "matrix(n, n)", "x, c": "vector(n)", "s": "scalar"}
+    states = {"y[0]": "x", "y[k+1]": step}
+    wanted = mc.parse(expected, where=where, let=states)
+    assert closed_forms(system(), mc.parse("y[L]", where=where, let=states).term) is wanted.term

@@ -120,6 +120,7 @@ A statement a line; a line goes on inside brackets; # starts a comment.
   grad(f, S, structured)          along the declared structure of S; also D, hess
   hess(f, x)   d(f)               Hessian, total differential
   solve(D(f, x) = 0, x)           solve({eq1, eq2}, {x, y})
+  convexity(f, x)                 convex, concave, affine; of several variables jointly: convexity(f, {x, y})
   simplify(e)   e1 == e2          the simplified form; are they equal?
   D($x^T A x$, x)                 LaTeX between dollars, wherever an expression is
   steps(D(f, x))                  the derivation; steps(D(f, x), vec) by vec and Kronecker products

@@ -191,7 +191,7 @@ class Answer:
             "conditions": json_conditions(value) if isinstance(value, Derivative | Solved | Convexity) else [],
         }
         if isinstance(value, Convexity):
-            data |= value.to_json()
+            data["convexity"] = value.to_json()
         if isinstance(value, Steps):
             data["steps"] = value.to_json()
         if isinstance(value, Comparison):
@@ -295,6 +295,8 @@ class Session:
         left, right = node.parts
         if left.kind == "name" and _called(right) in (*FORMS, "solve"):
             return self._named_answer(left, right, text)
+        if _called(right) == "convexity":
+            raise MatcalcError("convexity answers a question; a name stands for an expression")
         read = self.scope.define_nodes(left, right, text)
         if read is None:
             return Answer("definition")

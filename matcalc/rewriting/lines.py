@@ -106,7 +106,9 @@ def _curve(facts: frozenset[str], shape: tuple[int, int], rng: np.random.Generat
     """A random curve on [-1, 1] with the facts; what is not said to be affine, convex … runs anyhow."""
     start, slope, bend = (rng.normal(size=shape) for _ in range(3))
     kind = next((c for c in CURVES if c in facts), "any")
-    if facts & {"psd", "posdef"}:
+    if "symmetric" in facts:
+        start, slope, bend = start + start.T, slope + slope.T, bend + bend.T
+    elif facts & {"psd", "posdef"}:
         root = rng.normal(size=shape)
         start, slope = root @ root.T, 0.05 * (slope + slope.T)
         if "posdef" in facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..bounds import Lapsed, allowance
 from ..calculus.system import System, system
 from ..rewriting.facts import Query
 from ..rewriting.loader import load
@@ -13,12 +14,13 @@ from ..rewriting.rule import Fact
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Term
-from ..terms.walk import contains
-from .definite import Proof, Prover, concluded, reduced
-from .domain import convex_set, domain
+from .domain import convex_set, domain, implied
 from .equation import Condition
-from .forms import affine_parts, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, conditions_of, line_of, lines_of, negative
+from .form_signs import Signed, nonnegative
+from .forms import affine_parts, even_norms, is_affine, second_differential
+from .parts import negative
+from .proofs import Proof, ProofStep, concluded, conditions_of, line_of, lines_of, listed, reduced, weight
+from .prover import Prover
 
 CURVATURES = ("convex", "concave")
 OPPOSITE = {"convex": "concave", "concave": "convex", "affine": "affine"}
@@ -40,6 +42,9 @@ class Curvature:
         return frozenset((c.term, c.fact) for c in self.conditions)
 
 
+PROOF_SECONDS = 4.0
+"""A proof that takes longer is given up."""
+
 UNKNOWN = Curvature("neither known")
 
 
@@ -52,19 +57,22 @@ def curvature(
     """
     if not convex_set(unknowns):
         return UNKNOWN
-    function = rules.simplify(function)
+    try:
+        with allowance(PROOF_SECONDS):
+            return _curvature(rules, even_norms(rules.simplify(function)), unknowns, assumed)
+    except Lapsed:
+        return UNKNOWN
+
+
+def _curvature(rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query]) -> Curvature:
     if is_affine(rules, function, unknowns):
-        step = ProofStep("affine", (function, " is affine in ", *_listed(unknowns)))
+        step = ProofStep("affine", (function, " is affine in ", *listed(unknowns)))
         return Curvature("affine", steps=(step,))
     found = list(certified(rules, function, unknowns, assumed))
     if not any(not c.conditions for c in found):
         composed = (composition(rules, function, unknowns, assumed, kind) for kind in CURVATURES)
-        found += [c for c in composed if c is not None]
-    return min(found, key=lambda c: (_cost(c), not c.strict), default=UNKNOWN)
-
-
-def _cost(found: Curvature) -> float:
-    return Proof(build.ZERO_NUM, "", "", (), found.queries).cost[0]
+        found += [_stricter(rules, function, unknowns, assumed, c) for c in composed if c is not None]
+    return min(found, key=lambda c: (weight(c.queries), not c.strict), default=UNKNOWN)
 
 
 # ---------------------------------------------------------------- by the second differential
@@ -96,7 +104,7 @@ def certified(
             rest = signed.form if kind == "convex" else negative(signed.form)
             steps.append(ProofStep("rearranged", ("d²f = ", rest)))
         steps += [s for s in lines_of(signed.proof) if s.words[0] not in (side.term, signed.form)]
-        steps.append(_conclusion(kind, signed.strict, unknowns))
+        steps.append(_conclusion(kind, signed, unknowns))
         yield Curvature(kind, signed.strict, conditions_of(conditions, _reason(kind)), tuple(steps))
         if not conditions:
             return
@@ -106,20 +114,11 @@ def _reason(kind: str) -> str:
     return f"so that the objective is {kind}"
 
 
-def _conclusion(kind: str, strict: bool, unknowns: Sequence[Term]) -> ProofStep:
-    sign = RELATION[kind].replace("≥", ">").replace("≤", "<") if strict else RELATION[kind]
-    directions = " for every direction but 0" if strict else " for every direction"
-    word = f"strictly {kind}" if strict else kind
-    return ProofStep(
-        "sign of the second differential", (f"d²f {sign}{directions}: f is {word} in ", *_listed(unknowns))
-    )
-
-
-def _listed(terms: Sequence[Term]) -> tuple[str | Term, ...]:
-    found: list[str | Term] = []
-    for i, t in enumerate(terms):
-        found += [", ", t] if i else [t]
-    return tuple(found)
+def _conclusion(kind: str, signed: Signed, unknowns: Sequence[Term]) -> ProofStep:
+    sign = {"convex": "> 0", "concave": "< 0"}[kind] if signed.strict else RELATION[kind]
+    directions = " for every direction but 0" if signed.strict else " for every direction"
+    word = f"strictly {kind}" if signed.strict else kind
+    return ProofStep(signed.proof.rule, (f"d²f {sign}{directions}: f is {word} in ", *listed(unknowns)))
 
 
 # ---------------------------------------------------------------- by composition
@@ -129,7 +128,7 @@ def composition(
     rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], kind: str
 ) -> Curvature | None:
     """The rows of ``rules/convexity.rules``, from the outermost operation inwards."""
-    inside = system(rules.assumptions | assumed)
+    inside = system(rules.assumptions | assumed | implied(function, unknowns))
     proof = Composer(inside, unknowns).prove(function, kind)
     if proof is None:
         return None
@@ -139,6 +138,18 @@ def composition(
         if p.rule not in ("condition", "constant", "declared", "assumed") and p.term.op is not ops.NUM
     ]
     return Curvature(kind, False, conditions_of(reduced(proof.conditions), _reason(kind)), tuple(steps))
+
+
+def _stricter(
+    rules: System, function: Term, unknowns: Sequence[Term], assumed: frozenset[Query], found: Curvature
+) -> Curvature:
+    """A sum of convex functions is strictly convex where one of them is."""
+    for addend in function.args if function.op is ops.ADD else ():
+        for part in certified(rules, addend, unknowns, assumed | implied(function, unknowns)):
+            if part.kind == found.kind and part.strict and part.queries <= found.queries:
+                line = ProofStep(f"{part.kind}-sum", (addend, f" is strictly {part.kind}, so the sum is"))
+                return Curvature(found.kind, True, found.conditions, (*found.steps, *part.steps, line))
+    return found
 
 
 class Composer(Prover):
@@ -155,7 +166,7 @@ class Composer(Prover):
         if fact not in ("constant", "affine", *CURVATURES):
             yield from super()._proofs(term, fact)
             return
-        if not any(contains(term, u) for u in self.unknowns):
+        if self.closed(term):
             yield Proof(term, fact, "constant")
             return
         if fact == "constant":
@@ -188,7 +199,7 @@ class Composer(Prover):
     def _multiple(self, term: Term, fact: str) -> Proof | None:
         """A constant of known sign times what varies."""
         factors = term.args if term.op is not ops.SCALE else _flat(term)
-        fixed = [f for f in factors if not any(contains(f, u) for u in self.unknowns)]
+        fixed = [f for f in factors if self.closed(f)]
         moving = [f for f in factors if f not in fixed]
         if not fixed or not moving:
             return None

@@ -10,7 +10,7 @@ from ..terms import ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from ..terms.walk import dependents
-from .forms import CURVED_FACTS, affine_parts, facts_of
+from .forms import CURVED_FACTS, affine_parts, facts_of, leaves
 
 SMOOTH = frozenset(
     {
@@ -34,28 +34,27 @@ class Domain(NamedTuple):
     required: tuple[Query, ...]
 
 
-def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
-    """The domain of a function of the unknowns; None where it is not known to be smooth on a convex set.
-
-    log(E) and E^(1/2) with E affine are real on the convex set where E ≥ 0; elsewhere E > 0 is to be shown.
-    """
+def implied(function: Term, unknowns: Sequence[Term]) -> frozenset[Query]:
+    """What holds wherever the function is real: log(E) and E^(1/2) with E affine ask for E ≥ 0, a convex set."""
     affine = affine_parts(function, unknowns)
-    implied: set[Query] = set()
+    moving = dependents(function, leaves(function, unknowns))
+    return frozenset((n.args[0], "positive") for n in moving if _needs_sign(n) and n.args[0] in affine)
+
+
+def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
+    """The domain of a function of the unknowns; None where it is not known to be smooth on a convex set."""
+    known = implied(function, unknowns)
     required: dict[Query, None] = {}
-    for node in dependents(function, unknowns):
+    for node in dependents(function, leaves(function, unknowns)):
         op = node.op
         if op in SMOOTH:
             continue
         inside = node.args[0] if node.args else node
         if op is ops.FUN and (isinstance(node.attr, Unknown) or node.attr in ENTIRE):
             continue
-        if (op is ops.FUN and node.attr == "log") or (op is ops.POW and _is_root(node)):
-            if inside in affine:
-                implied.add((inside, "positive"))
-            else:
+        if _needs_sign(node) or (op is ops.FUN and node.attr in ON_POSITIVE):
+            if (inside, "positive") not in known:
                 required[inside, "positive"] = None
-        elif op is ops.FUN and node.attr in ON_POSITIVE:
-            required[inside, "positive"] = None
         elif op is ops.POW:
             exponent = node.args[1]
             if exponent.op is not ops.NUM or exponent.attr < 0:
@@ -64,12 +63,14 @@ def domain(function: Term, unknowns: Sequence[Term]) -> Domain | None:
             required[inside, "posdef"] = None
         elif op is not ops.MPOW:
             return None
-    return Domain(frozenset(implied), tuple(required))
+    return Domain(known, tuple(required))
 
 
-def _is_root(power: Term) -> bool:
-    exponent = power.args[1]
-    return exponent.op is ops.NUM and not isinstance(exponent.attr, int)
+def _needs_sign(node: Term) -> bool:
+    """A logarithm, or a root."""
+    if node.op is ops.POW:
+        return node.args[1].op is ops.NUM and not isinstance(node.args[1].attr, int)
+    return node.op is ops.FUN and node.attr == "log"
 
 
 def convex_set(unknowns: Sequence[Term]) -> bool:

@@ -9,27 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from dataclasses import replace as replaced
+from fractions import Fraction
+from itertools import combinations
 
+from ..bounds import Lapsed, allowance
 from ..calculus import derive
 from ..calculus.present import present, same
 from ..calculus.system import System, system
 from ..errors import MatcalcError
 from ..rewriting.facts import Query
 from ..terms import build, ops
-from ..terms.symbols import Symbol
 from ..terms.term import Term
-from ..terms.walk import contains, postorder, replace
-from .attained import attained
+from ..terms.walk import contains, replace
 from .convexity import Curvature, curvature
-from .definite import Proof, Prover, reduced
-from .domain import convex_set, domain, region
+from .domain import convex_set, domain, implied, region
 from .equation import Condition, Equation
-from .forms import LINEAR_FACTS, Form, facts_of, indefinite, is_affine, nonnegative, second_differential
-from .proofs import ProofStep, claim_words, conditions_of, lines_of
+from .form_signs import indefinite, nonnegative
+from .forms import (
+    LINEAR_FACTS,
+    Form,
+    even_norms,
+    facts_of,
+    is_affine,
+    one_of_many,
+    second_differential,
+)
+from .proofs import Proof, ProofStep, Words, claim_words, conditions_of, lines_of, listed, reduced, weight
+from .prover import Prover
+from .spectral_problems import spectral_extremum
+from .substitution import substituted
 
 KIND_OF = {"convex": "minimum", "concave": "maximum"}
-BEST = {"minimum": "convex", "maximum": "concave"}
+EXTREMA = ("minimum", "maximum")
 
 
 @dataclass(frozen=True)
@@ -41,13 +53,19 @@ class PointKind:
     strict: bool = False
     conditions: tuple[Condition, ...] = ()
     steps: tuple[ProofStep, ...] = ()
+    because: Words = ()
+    """Why, in one clause: the objective is convex in x."""
 
     def __str__(self) -> str:
-        words = [w for w, said in (("global", self.is_global), ("strict", self.strict)) if said]
-        return " ".join([*words, self.kind])
+        if self.kind not in EXTREMA:
+            return self.kind
+        return f"{'strict ' if self.strict else ''}{'global' if self.is_global else 'local'} {self.kind}"
 
 
 UNDECIDED = PointKind("undecided")
+
+KIND_SECONDS = 6.0
+"""What is not shown by then is undecided."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,11 @@ class Problem:
     constraints: tuple[Equation, ...] = ()
     local: frozenset[Query] = field(default=frozenset())
     """Facts about the unknowns on the region that is looked at, beyond what is declared."""
-    said: tuple[ProofStep, ...] = ()
+
+    @property
+    def has_families(self) -> bool:
+        """An unknown is one of several members that occur."""
+        return any(one_of_many(self.objective, u) for u in self.unknowns)
 
     def prover(self, *free: Term) -> Prover:
         """Proves facts about the point; no condition speaks of the unknowns."""
@@ -81,27 +103,31 @@ def point_kind(
     ``conditions`` are those under which the point was found; those that the proof needs besides are
     in the answer.
     """
-    given = frozenset((c.term, c.fact) for c in conditions)
+    about_data = (c for c in conditions if not any(contains(c.term, u) for u in unknowns))
+    given = frozenset((c.term, c.fact) for c in about_data)
     inside = system(rules.assumptions | given | _ranks(rules, given))
     point = _resolved(inside, unknowns, values)
-    problem = Problem(inside, inside.simplify(objective), tuple(unknowns), point, tuple(constraints))
-    for way in WAYS:
-        found = min(way(problem), key=_preference, default=None)
-        if found is not None:
-            return _told(found, given)
+    problem = Problem(inside, even_norms(inside.simplify(objective)), tuple(unknowns), point, tuple(constraints))
+    try:
+        with allowance(KIND_SECONDS):
+            for way in WAYS:
+                found = min(way(problem), key=_preference, default=None)
+                if found is not None:
+                    return _told(found, given)
+    except Lapsed:
+        pass
     return UNDECIDED
 
 
 def _preference(found: PointKind) -> tuple[float, bool, bool]:
-    cost = Proof(build.ZERO_NUM, "", "", (), frozenset((c.term, c.fact) for c in found.conditions)).cost[0]
-    return (cost, not found.is_global, not found.strict)
+    return (weight((c.term, c.fact) for c in found.conditions), not found.is_global, not found.strict)
 
 
 def _told(found: PointKind, given: frozenset[Query]) -> PointKind:
     """The answer with its last line, and without conditions that are known already."""
     new = tuple(c for c in found.conditions if (c.term, c.fact) not in given)
-    line = ProofStep(found.kind, (f"{found}",))
-    return PointKind(found.kind, found.is_global, found.strict, new, (*found.steps, line))
+    line = ProofStep(found.kind, (f"{found}, because ", *found.because))
+    return replaced(found, conditions=new, steps=(*found.steps, line))
 
 
 def _resolved(rules: System, unknowns: Sequence[Term], values: Mapping[Term, Term]) -> dict[Term, Term]:
@@ -134,7 +160,7 @@ def _ranks(rules: System, given: frozenset[Query]) -> frozenset[Query]:
 
 def by_convexity(problem: Problem) -> Iterator[PointKind]:
     """Stationary for a convex function on a convex set: a global minimum."""
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     yield from _convex(problem, len(problem.unknowns) == 1)
 
@@ -146,80 +172,25 @@ def by_joint_substitution(problem: Problem) -> Iterator[PointKind]:
 
 
 def _convex(problem: Problem, substituting: bool = True) -> Iterator[PointKind]:
-    for step, objective, unknowns in _substituted(problem):
+    for step, objective, unknowns in substituted(problem):
         if step is not None and (problem.constraints or not substituting):
             return
         found = curvature(problem.rules, objective, unknowns, problem.local)
         if found.kind in KIND_OF:
-            yield _from_curvature(problem, found, (*problem.said, *((step,) if step else ())))
+            yield _from_curvature(problem, found, unknowns, (step,) if step else ())
             if not found.conditions:
                 return
 
 
-def _from_curvature(problem: Problem, found: Curvature, said: tuple[ProofStep, ...]) -> PointKind:
+def _from_curvature(
+    problem: Problem, found: Curvature, unknowns: Sequence[Term], said: tuple[ProofStep, ...]
+) -> PointKind:
     kind = KIND_OF[found.kind]
-    affine = " on the affine set of the constraints" if problem.constraints else ""
-    because = ProofStep(
-        f"stationary point of a {found.kind} function",
-        (f"global {kind}, because the objective is {found.kind}{affine}",),
-    )
-    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps, because))
-
-
-Substituted = tuple[ProofStep | None, Term, tuple[Term, ...]]
-
-
-def _substituted(problem: Problem) -> Iterator[Substituted]:
-    """The objective as it stands, then in the inverse or the logarithm of unknowns that are positive."""
-    yield None, problem.objective, problem.unknowns
-    if not convex_set(problem.unknowns):
-        return
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    choices = [_renamings(problem, u, implied) for u in problem.unknowns]
-    for chosen in product(*choices):
-        if all(c is None for c in chosen):
-            continue
-        back = {u: c[1] for u, c in zip(problem.unknowns, chosen, strict=True) if c is not None}
-        unknowns = tuple(u if c is None else c[0] for u, c in zip(problem.unknowns, chosen, strict=True))
-        words: list[str | Term] = []
-        for u, term in back.items():
-            words += [", " if words else "with ", u, " = ", term]
-        moved = problem.rules.simplify(replace(problem.objective, back))
-        words += [", one to one, the objective is ", moved]
-        yield ProofStep("substitution", tuple(words)), moved, unknowns
-
-
-Renaming = tuple[Term, Term]
-"""The new unknown, and the old one in terms of it."""
-
-
-def _renamings(problem: Problem, unknown: Term, implied: frozenset[Query]) -> list[Renaming | None]:
-    """Ways to write a positive unknown one to one in a new one."""
-    known = problem.local | implied
-    ways: list[Renaming | None] = [None]
-    if unknown.is_scalar or unknown.is_vector:
-        if not (problem.rules.facts.has(unknown, "positive") or (unknown, "positive") in known):
-            return ways
-        log = build.sym(Symbol(_name(problem, "z"), unknown.rows, unknown.cols))
-        inverse = build.sym(Symbol(_name(problem, "y"), unknown.rows, unknown.cols, frozenset({"positive"})))
-        ways.append((inverse, build.power_of(inverse, build.MINUS_ONE_NUM)))
-        ways.append((log, build.fun("exp", log)))
-        return ways
-    if problem.rules.facts.has(unknown, "posdef") or (unknown, "posdef") in known:
-        facts = frozenset({"posdef"}) | (facts_of(unknown) & {"diagonal"})
-        inverse = build.sym(Symbol(_name(problem, "Y"), unknown.rows, unknown.cols, facts))
-        ways.append((inverse, build.inv(inverse)))
-    return ways
-
-
-def _name(problem: Problem, wanted: str) -> str:
-    """A name that nothing in the problem has."""
-    terms = postorder(problem.objective, *problem.values.values())
-    taken = {t.attr.name for t in terms if t.op is ops.SYM} | {t.attr.family.name for t in terms if t.op is ops.MEMBER}
-    while wanted in taken:
-        wanted += "1"
-    return wanted
+    strictly = "strictly " if found.strict else ""
+    because = (f"the objective is {strictly}{found.kind} in ", *listed(unknowns))
+    if problem.constraints:
+        because += (", on the affine set of the constraints",)
+    return PointKind(kind, True, found.strict, found.conditions, (*said, *found.steps), because)
 
 
 # ---------------------------------------------------------------- one unknown after the other
@@ -227,7 +198,7 @@ def _name(problem: Problem, wanted: str) -> str:
 
 def sequentially(problem: Problem) -> Iterator[PointKind]:
     """The best value of some unknowns does not depend on the others; what remains has a best value."""
-    if problem.constraints or len(problem.unknowns) < 2:
+    if problem.constraints or problem.has_families or len(problem.unknowns) < 2:
         return
     for count in range(1, len(problem.unknowns)):
         for inner in combinations(problem.unknowns, count):
@@ -247,6 +218,7 @@ def sequentially(problem: Problem) -> Iterator[PointKind]:
                         first.strict and second.strict,
                         conditions_of(conditions, f"so that the point is a {first.kind}"),
                         (*first.steps, *second.steps),
+                        (*first.because, ", whatever ", *listed(outer), " is, and then ", *second.because),
                     )
                     return
 
@@ -255,9 +227,8 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
     """The values of the inner unknowns are best for any value of the outer ones."""
     if not all(_stationary(problem, u, inner) for u in inner):
         return None
-    where = domain(problem.objective, problem.unknowns)
-    implied = where.implied if where is not None else frozenset()
-    about_outer = frozenset(q for q in implied if not any(contains(q[0], u) for u in inner))
+    real = implied(problem.objective, problem.unknowns)
+    about_outer = frozenset(q for q in real if not any(contains(q[0], u) for u in inner))
     part = Problem(
         system(problem.rules.assumptions | about_outer), problem.objective, inner, problem.values, (), problem.local
     )
@@ -266,18 +237,11 @@ def _inner(problem: Problem, inner: tuple[Term, ...], outer: tuple[Term, ...]) -
             continue
         words: list[str | Term] = []
         for u in inner:
-            words += [", " if words else "for any ", *(_joined(outer) if not words else ()), ": " if not words else ""]
+            words += [", "] if words else ["for any ", *listed(outer), ": "]
             words += [u, " = ", problem.values[u], f" is the {found.kind}"]
         line = ProofStep("one unknown after the other", tuple(words))
-        return PointKind(found.kind, True, found.strict, found.conditions, (*found.steps, line))
+        return replaced(found, steps=(*found.steps, line))
     return None
-
-
-def _joined(terms: Sequence[Term]) -> list[str | Term]:
-    found: list[str | Term] = []
-    for i, t in enumerate(terms):
-        found += [", ", t] if i else [t]
-    return found
 
 
 def _stationary(problem: Problem, unknown: Term, inner: tuple[Term, ...]) -> bool:
@@ -295,7 +259,7 @@ def _stationary(problem: Problem, unknown: Term, inner: tuple[Term, ...]) -> boo
 
 def on_a_region(problem: Problem) -> Iterator[PointKind]:
     """Convexity, or one unknown after the other, where unknowns are positive: an open set that holds the point."""
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     wanted = region(problem.unknowns)
     for count in range(1, len(wanted) + 1):
@@ -315,7 +279,8 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
                 needed = frozenset((c.term, c.fact) for c in found.conditions).union(*(p.conditions for p in inside))
                 conditions = conditions_of(reduced(needed), f"so that the point is a {found.kind}")
                 steps = (said, *(s for p in inside for s in lines_of(p)), *found.steps)
-                yield PointKind(found.kind, False, found.strict, conditions, steps)
+                because = (*found.because, " ", *words)
+                yield PointKind(found.kind, False, found.strict, conditions, steps, because)
 
 
 # ---------------------------------------------------------------- at the point
@@ -323,7 +288,7 @@ def on_a_region(problem: Problem) -> Iterator[PointKind]:
 
 def _form(problem: Problem) -> Form | None:
     """The second differential, where the objective is smooth around the point."""
-    if domain(problem.objective, problem.unknowns) is None:
+    if problem.has_families or domain(problem.objective, problem.unknowns) is None:
         return None
     return second_differential(problem.rules, problem.objective, problem.unknowns)
 
@@ -332,7 +297,7 @@ def at_the_point(problem: Problem) -> Iterator[PointKind]:
     """The second differential at the point, definite: a strict local minimum or maximum."""
     if not convex_set(problem.unknowns):
         return
-    if not all(is_affine(problem.rules, c.residual, problem.unknowns) for c in problem.constraints):
+    if not all(_affine(problem, c) for c in problem.constraints):
         return
     form = _form(problem)
     if form is None:
@@ -350,7 +315,9 @@ def at_the_point(problem: Problem) -> Iterator[PointKind]:
             ProofStep("definite second differential", (f"d²f {sign} 0 at the point, for every direction but 0",)),
         )
         reason = f"so that the point is a {kind}"
-        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps)
+        definite = "positive" if kind == "minimum" else "negative"
+        because = (f"the second differential is {definite} definite there",)
+        yield PointKind(kind, False, True, conditions_of(reduced(signed.proof.conditions), reason), steps, because)
 
 
 def by_both_signs(problem: Problem) -> Iterator[PointKind]:
@@ -369,17 +336,56 @@ def by_both_signs(problem: Problem) -> Iterator[PointKind]:
         *(s for s in lines_of(proof) if s.words[0] is not there.term),
         ProofStep(proof.rule, ("d²f takes both signs",)),
     )
-    yield PointKind(
-        "saddle", False, False, conditions_of(reduced(proof.conditions), "so that d²f takes both signs"), steps
-    )
+    conditions = conditions_of(reduced(proof.conditions), "so that d²f takes both signs")
+    yield PointKind("saddle", False, False, conditions, steps, ("the second differential takes both signs there",))
 
 
 def by_a_bound(problem: Problem) -> Iterator[PointKind]:
-    """The objective has a bound on the set, and the point attains it."""
-    found = attained(problem.rules, problem.objective, problem.unknowns, problem.values, problem.constraints)
-    if found is not None:
-        kind, steps = found
-        yield PointKind(kind, True, False, (), steps)
+    """The point is where eigenvalues or singular values bound the objective on its set."""
+    if len(problem.unknowns) != 1:
+        return
+    unknown = problem.unknowns[0]
+    for kind in EXTREMA:
+        found = spectral_extremum(problem.rules, problem.objective, unknown, problem.constraints, kind)
+        if found is None or found.kind != kind or not same(problem.rules, found.value, problem.values[unknown]):
+            continue
+        needed = frozenset(
+            (c.term, c.fact) for c in found.conditions if c.fact in ("posdef", "positive") and not c.known
+        )
+        step = ProofStep("a bound that the point attains", (found.reason,))
+        conditions = conditions_of(needed, f"so that the point is a {kind}")
+        yield PointKind(kind, True, False, conditions, (step,), ("the point attains a bound of the objective",))
+
+
+def by_penalty(problem: Problem) -> Iterator[PointKind]:
+    """Affine constraints g = 0: f is convex where they hold when f + c*‖g‖² is convex for some c."""
+    if not problem.constraints or not all(_affine(problem, c) for c in problem.constraints):
+        return
+    squares = build.add(*(_square(c.residual) for c in problem.constraints))
+    for factor in PENALTIES:
+        for kind, sign in (("convex", 1), ("concave", -1)):
+            penalty = build.times(build.num(sign * factor), squares)
+            found = curvature(problem.rules, build.add(problem.objective, penalty), problem.unknowns)
+            if found.kind != kind:
+                continue
+            line = ProofStep("penalty", ("f is the objective and ", penalty, ", which is 0 where the constraints hold"))
+            because = (f"where the constraints hold the objective is equal to a {kind} function",)
+            yield PointKind(KIND_OF[kind], True, found.strict, found.conditions, (line, *found.steps), because)
+            return
+
+
+PENALTIES = (Fraction(1), Fraction(1, 2), Fraction(4))
+
+
+def _square(residual: Term) -> Term:
+    """The sum of the squares of the entries."""
+    if residual.is_scalar:
+        return build.power_of(residual, build.num(2))
+    return build.power_of(build.norm(residual), build.num(2))
+
+
+def _affine(problem: Problem, constraint: Equation) -> bool:
+    return is_affine(problem.rules, constraint.residual, problem.unknowns)
 
 
 def by_multiplier(problem: Problem) -> Iterator[PointKind]:
@@ -406,7 +412,8 @@ def by_multiplier(problem: Problem) -> Iterator[PointKind]:
         ProofStep("Lagrange", (f"f + λ*g is {found.kind}, so the point is the {kind} of f where g = 0",)),
     )
     conditions = conditions_of(found.queries | regular.conditions, f"so that the point is a {kind}")
-    yield PointKind(kind, True, found.strict, conditions, steps)
+    because = (f"f + λ*g is {found.kind}, f the objective and g the constraint",)
+    yield PointKind(kind, True, found.strict, conditions, steps, because)
 
 
 def _multiplier(problem: Problem, constraint: Term) -> tuple[Term, Proof] | None:
@@ -437,6 +444,7 @@ WAYS: tuple[Way, ...] = (
     by_joint_substitution,
     by_a_bound,
     by_multiplier,
+    by_penalty,
     at_the_point,
     by_both_signs,
     on_a_region,

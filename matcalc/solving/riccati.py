@@ -90,16 +90,14 @@ def _pure(system: System, product: Product, constant: Term, unknown: Term) -> It
             needs.append((side, "invertible"))
             value = build.mul(build.inv(side), value) if on_left else build.mul(value, build.inv(side))
     value = system.simplify(value)
-    if not system.facts.has(unknown, "psd"):
+    if not system.facts.has(unknown, "psd") or system.facts.has(system.simplify(build.neg(value)), "posdef"):
         return
     if middle.op is ops.EYE:
         root = system.simplify(sqrtm(value))
         yield Move("take the positive semidefinite root", Equation(unknown, root), (*needs, (value, "psd")))
         return
     needs += [(middle, "posdef"), (value, "psd")]
-    yield Move(
-        "solve the Riccati equation X*A*X = B", Equation(unknown, geometric(system, middle, value)), tuple(needs)
-    )
+    yield Move("solve the Riccati equation", Equation(unknown, geometric(system, middle, value)), tuple(needs))
 
 
 def geometric(system: System, middle: Term, value: Term) -> Term:
@@ -131,7 +129,9 @@ def _commuting(
     half = build.smul(build.num(Fraction(1, 2)), b)
     inside = system.simplify(build.sub(build.mul(half, half), c))
     value = system.simplify(build.sub(sqrtm(inside), half))
-    needs: list[Need] = [(inside, "psd")]
+    if system.facts.has(c, "psd"):
+        return  # then the roots of the square may have either sign
+    needs: list[Need] = [(system.simplify(build.neg(c)), "psd")]
     if coefficient(lead)[1] is not build.ONE_NUM:
         needs.append((lead, "nonzero"))
     yield Move("complete the square, the matrices commute", Equation(unknown, value), tuple(needs))
@@ -174,4 +174,5 @@ def _completed(
         return
     inside = system.simplify(build.sub(build.mul(shift, middle, shift), constant))
     value = system.simplify(build.add(shift, geometric(system, middle, inside)))
-    yield Move("complete the square", Equation(unknown, value), ((middle, "posdef"), (inside, "psd")))
+    needs = ((middle, "posdef"), (inside, "psd"), (build.sub(unknown, shift), "psd"))
+    yield Move("complete the square", Equation(unknown, value), needs)

@@ -16,7 +16,7 @@ from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .equation import Equation
-from .strategies import Move, Need
+from .strategies import Move, Need, addends
 
 Powers = dict[Term, Term]
 """From an exponent to its coefficient."""
@@ -72,9 +72,17 @@ def split_exponentials(system: System, term: Term, unknown: Term) -> Term:
         if ratio.bottom is not None or set(top) != {build.ZERO_NUM, build.ONE_NUM}:
             continue
         slope = _multiple_of_ones(system.simplify(top[build.ONE_NUM]))
-        if slope is not None:
-            factor = build.fun("exp", build.times(slope, unknown))
-            changed[node] = build.smul(factor, build.fun("exp", system.simplify(top[build.ZERO_NUM])))
+        if slope is None:
+            continue
+        shift, rest = build.times(slope, unknown), []
+        for addend in addends(top[build.ZERO_NUM]):
+            level = _multiple_of_ones(addend)
+            if level is None:
+                rest.append(addend)
+            else:
+                shift = build.add(shift, level)
+        inside = build.sum_of(rest, *node.shape)
+        changed[node] = build.smul(build.fun("exp", shift), system.simplify(build.fun("exp", inside)))
     if not changed:
         return term
     return system.simplify(replace(term, changed))
@@ -124,12 +132,17 @@ def _two(
     value = reader.quotient(build.neg(constant), leading)
     name = "collect" if not needs else "clear the denominators and collect"
     number, symbolic = coefficient(step)
-    if symbolic is build.ONE_NUM and Fraction(number) < 0:
-        step, value = build.neg(step), reader.quotient(build.neg(leading), constant)
-        leading = constant
+    if number < 0:
+        step, value, leading = build.neg(step), reader.quotient(build.neg(leading), constant), constant
+    needs = (*needs, (_multiple_of_ones(leading) or leading, "nonzero"))
+    if symbolic is not build.ONE_NUM and reader.unknown.op in (ops.SYM, ops.MEMBER):
+        root = build.power_of(value, build.power_of(step, build.MINUS_ONE_NUM))
+        needs = (*needs, (reader.unknown, "positive"), (value, "positive"), (step, "nonzero"))
+        yield Move("take the root", Equation(reader.unknown, root), needs)
+        return
     after = Equation(build.power_of(reader.unknown, step), value)
     if after.left is not before.left or contains(before.right, reader.unknown):
-        yield Move(name, after, (*needs, (leading, "nonzero")))
+        yield Move(name, after, needs)
 
 
 def _three(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need, ...]) -> Iterator[Move]:
@@ -145,12 +158,12 @@ def _three(reader: Reader, top: Powers, exponents: list[Term], needs: tuple[Need
     root = build.power_of(inside, HALF)
     if low != 0:
         needs = (*needs, (reader.unknown, "nonzero"))
-    facts = reader.system.facts
-    sign = build.ONE_NUM if not facts.has(build.neg(a), "positive") else build.MINUS_ONE_NUM
-    value = reader.quotient(build.add(build.neg(b), build.smul(sign, root)), build.smul(build.num(2), a))
+    if reader.system.facts.has(simplify(build.neg(a)), "positive") or coefficient(a)[0] < 0:
+        a, b, c = (simplify(build.neg(t)) for t in (a, b, c))
+    value = reader.quotient(build.add(build.neg(b), root), build.smul(build.num(2), a))
     power = build.power_of(reader.unknown, build.num(high - middle))
-    needs = (*needs, (a, "nonzero"), (inside, "nonneg"))
-    yield Move("solve the quadratic equation, larger root", Equation(power, value), needs)
+    needs = (*needs, (a, "positive"), (simplify(build.neg(c)), "positive"), (reader.unknown, "positive"))
+    yield Move("solve the quadratic equation, the positive root", Equation(power, value), needs)
 
 
 def _order(exponent: Term) -> tuple[bool, Fraction, int]:

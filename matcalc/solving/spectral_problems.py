@@ -166,8 +166,8 @@ def _signed(system: System, term: Term, kind: str | None) -> tuple[Term, str]:
     return build.neg(rest), kind
 
 
-def _solved(before: tuple[Term, Term], unknown: Term, value: Term, rule: str) -> tuple[SolveStep, ...]:
-    left, right = before
+def _solved(left: Term, right: Term, unknown: Term, value: Term, rule: str) -> tuple[SolveStep, ...]:
+    """From the condition for a stationary point to the extremum among them."""
     return (SolveStep(rule, Equation(left, right), Equation(unknown, value)),)
 
 
@@ -181,11 +181,13 @@ def _procrustes(
     else:
         value, needed = polar(matrix), "maxrank"
         reason = f"tr(M'*Q) <= nuclear(M) for {fact} Q, reached at Q = polar(M), M = {matrix} (von Neumann)"
-    form = build.tr(build.mul(build.transpose(matrix), unknown))
-    steps = _solved((objective, form), unknown, system.simplify(value), f"{found} of tr(M'*Q) over {fact} Q")
-    return SpectralExtremum(
-        system.simplify(value), found, reason, steps, (Condition(matrix, needed, False, "for uniqueness"),)
-    )
+    value = system.simplify(value)
+    turned = build.mul(build.transpose(unknown), matrix)
+    sides = (turned, system.simplify(build.transpose(turned)))
+    if unknown.cols.constant == 1:
+        sides = (matrix, build.smul(turned, unknown))
+    steps = _solved(*sides, unknown, value, f"orthogonal factor of the polar decomposition, the {found}")
+    return SpectralExtremum(value, found, reason, steps, (Condition(matrix, needed, False, "for uniqueness"),))
 
 
 def _leading(system: System, objective: Term, unknown: Term, matrix: Term, kind: str | None) -> SpectralExtremum:
@@ -196,8 +198,11 @@ def _leading(system: System, objective: Term, unknown: Term, matrix: Term, kind:
     value = eigvecs(rest, unknown.cols)
     which = "largest" if found == "maximum" else "smallest"
     reason = f"the {which} eigenvalues bound the quadratic form (Courant-Fischer, Ky Fan)"
-    form = build.tr(build.mul(build.transpose(unknown), rest, unknown))
-    steps = _solved((objective, form), unknown, value, f"{found} of tr(Q'*L*Q): eigenvectors")
+    base = coefficient(matrix)[1]
+    applied = build.mul(base, unknown)
+    projected = build.mul(unknown, build.transpose(unknown), base, unknown)
+    rule = f"eigenvectors of the {which} eigenvalues, the {found}"
+    steps = _solved(applied, projected, unknown, value, rule)
     return SpectralExtremum(value, found, reason, steps, (Condition(rest, "distinct", False, "for uniqueness"),))
 
 
@@ -227,8 +232,10 @@ def _over_ellipsoid(
                 build.power_of(system.simplify(build.divide(radius, _factor(shape))), HALF),
                 build.divide(slope, build.norm(slope)),
             )
-        rule = f"{found} of a linear function on an ellipsoid (Cauchy-Schwarz)"
-        steps = _solved((objective, objective), unknown, value, rule)
+        rule = f"the {found} of a linear function on an ellipsoid (Cauchy-Schwarz)"
+        along = build.mul(build.transpose(slope), unknown)
+        left, right = build.smul(radius, slope), build.smul(along, system.simplify(build.mul(shape, unknown)))
+        steps = _solved(left, right, unknown, system.simplify(value), rule)
         conditions.append(Condition(slope, "nonzero", False, "for uniqueness"))
         return SpectralExtremum(system.simplify(value), found, rule, steps, tuple(conditions))
     assert form.matrix is not None
@@ -271,8 +278,11 @@ def _generalised(
         scale = radius
     value = system.simplify(build.smul(build.power_of(system.simplify(scale), HALF), vector))
     reason = f"the {which} eigenvalue bounds the quotient of the forms (Rayleigh)"
-    rule = f"{found} of a Rayleigh quotient: eigenvector of the {which} eigenvalue"
-    steps = _solved((objective, objective), unknown, value, rule)
+    rule = f"eigenvector of the {which} eigenvalue, the {found} of the Rayleigh quotient"
+    form = system.simplify(build.mul(build.transpose(unknown), matrix, unknown))
+    left = build.smul(radius, system.simplify(build.mul(matrix, unknown)))
+    right = build.smul(form, system.simplify(build.mul(shape, unknown)))
+    steps = _solved(left, right, unknown, value, rule)
     unique = Condition(problem, "simple", False, "for uniqueness up to the sign")
     return SpectralExtremum(value, found, reason, steps, (*conditions, unique))
 
