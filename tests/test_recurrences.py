@@ -140,6 +140,13 @@ def test_generated_code_runs_in_time_linear_in_the_depth() -> None:
     assert Fraction(counts[2] - counts[1], counts[1] - counts[0]) == 2
 
 
+def test_a_state_that_a_sum_alone_uses() -> None:
+    """What arrives from a sum over the states up to the last is one adjoint recurrence, as far as there are states."""
+    costate = mc.derivative("sum(k=0..L, z[k]'*Q*z[k])", "z[i]", WHERE, LINEAR)
+    assert costate.check(trials=3).ok
+    assert str(costate).startswith("ind(i <= L)*e[i] where ")
+
+
 def test_the_costates_are_derivatives_by_the_states() -> None:
     """λ[k] = ∂j/∂z[k]: what the later states and the costs from k on contribute."""
     cost = "1/2*z[L]'*Q*z[L] + 1/2*sum(k=0..L-1, z[k]'*Q*z[k])"

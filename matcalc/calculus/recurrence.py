@@ -13,6 +13,7 @@ the same is an ordered product: R[k+1] = R*J[T-1]*...*J[k+1].  Backward recurren
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from ..terms import build, ops
@@ -115,17 +116,19 @@ def _lasts(use: Use, node: Term, fixed: frozenset[Index]) -> Iterable[Dim]:
     """The index of the last state that is used, or of the one after it where there may be none."""
     loop: Loop = node.attr
     running = _running(use, fixed)
-    last = use.at
+    last, begin, slope = use.at, use.at, Fraction(0)
     for index in sorted(running, key=lambda i: i.key, reverse=True):
-        slope = (substitute(last, {index: dim(index) + 1}) - last).constant
-        if slope is None or slope == 0:
+        slope = (substitute(last, {index: dim(index) + 1}) - last).constant or Fraction(0)
+        if slope == 0:
             return
-        last = substitute(last, {index: index.hi if slope * loop.step * index.step > 0 else index.lo})
+        ends = (index.lo, index.hi)[:: 1 if slope * loop.step * index.step > 0 else -1]
+        begin, last = substitute(begin, {index: ends[0]}), substitute(last, {index: ends[1]})
     if not last.indices <= fixed:
         return
+    begins = len(running) == 1 and abs(slope) == 1 and known_nonnegative((begin - loop.first) * loop.step)
     if not running or known_nonnegative((last - loop.first) * loop.step):
         yield last
-    elif known_nonnegative((last - loop.first) * loop.step + 1):
+    elif begins or known_nonnegative((last - loop.first) * loop.step + 1):  # a range ends at most one before it begins
         yield last + loop.step if _can_go_on(node, last) else last
 
 
