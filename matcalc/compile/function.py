@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import MatcalcError
 from ..terms.term import Term
 from .names import identifier, sources_of
-from .source import to_numpy
+from .source import to_source
+from .target import NUMPY, Target
 
 
 class GeneratedFunction:
@@ -66,10 +67,12 @@ def compile_numpy(
     inputs: Sequence[Term] | None = None,
     form: str = "array",
     accept: Iterable[str] = (),
+    target: Target = NUMPY,
 ) -> GeneratedFunction:
-    """The function that :func:`to_numpy` writes, ready to call.
+    """The function that :func:`to_numpy` writes, or another ``target``, ready to call.
 
     Declared ``inputs`` that turn out not to be needed are accepted and ignored, as are those named in ``accept``.
     """
     spare = [source.name for source in sources_of(inputs or ())]
-    return GeneratedFunction(to_numpy(term, name, inputs, form), identifier(name), [*accept, *spare])
+    source = to_source(term, name, inputs, form, target)
+    return GeneratedFunction(source, identifier(name), [*accept, *spare])

@@ -15,6 +15,7 @@ from ..terms.walk import attr_dims
 ENDLESS = UNBOUNDED.atom
 
 _RESERVED = frozenset({"np", "linalg", "special", "range", "float", "len", "enumerate", "next"})
+_RESERVED |= {"jax", "jnp", "lax", "torch", "max", "min"}
 Source = Symbol | Family
 SCALAR, COLUMN, ROW, MATRIX = "scalar", "column", "row", "matrix"
 

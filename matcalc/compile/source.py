@@ -27,6 +27,7 @@ from .names import Names, identifier
 from .operators import CODE
 from .pieces import returned
 from .scopes import Plan
+from .target import NUMPY, Target
 from .writer import Writer, shortened
 
 FORMS = ("array", "matrix2d")
@@ -46,6 +47,13 @@ def to_numpy(
     gives a function that returns a dict.  Raises :class:`MatcalcError` for a term with a
     differential or with an index outside its sum.
     """
+    return to_source(term, name, inputs, form, NUMPY)
+
+
+def to_source(
+    term: Term | Mapping[str, Term], name: str, inputs: Sequence[Term] | None, form: str, target: Target
+) -> str:
+    """The same for another library than NumPy: the plan is one, ``target`` says how it is written."""
     if form not in FORMS:
         raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
     roots = {"": term} if isinstance(term, Term) else dict(term)
@@ -53,7 +61,7 @@ def to_numpy(
     _refuse(graph)
     terms = graph.leaving_out_slots()
     names = Names(terms, inputs or ())
-    writer = Writer(names, graph, Plan(graph).nodes)
+    writer = target.writer(names, graph, Plan(graph).nodes)
     results = {key: returned(writer.root(root), root, form) for key, root in roots.items()}
     head = Head(names, writer, terms, inputs or ())
     lines = [*head.lines(), *writer.lines]
@@ -61,7 +69,7 @@ def to_numpy(
         lines.append(f"return {results['']}")
     else:
         lines += ["return {", *(f"    {key!r}: {text}," for key, text in results.items()), "}"]
-    return _module(identifier(name), lines, roots, head, writer)
+    return target.finish(_module(identifier(name), lines, roots, head, writer))
 
 
 def _refuse(graph: Graph) -> None:

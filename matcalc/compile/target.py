@@ -1,0 +1,24 @@
+"""What the source is written for: NumPy, or a library that takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .writer import Writer
+
+
+def _as_it_is(source: str) -> str:
+    return source
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a plan becomes source: the writer of its nodes, and the last pass over the whole text."""
+
+    name: str
+    writer: type[Writer] = Writer
+    finish: Callable[[str], str] = _as_it_is
+
+
+NUMPY = Target("numpy")
