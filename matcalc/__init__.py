@@ -24,6 +24,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .bounds import limits
+    from .interface.compiled import function
     from .interface.derivative import Derivative
     from .interface.expr import Expr
     from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
@@ -37,6 +38,7 @@ _INTERFACE = {
     "Derivative": "derivative",
     "Expr": "expr",
     "Session": "session",
+    "function": "compiled",
     **dict.fromkeys(("convexity", "derivative", "equal", "hessian", "parse", "solve"), "library"),
     **dict.fromkeys(
         ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"),
@@ -78,6 +80,7 @@ __all__ = [
     "diag",
     "equal",
     "from_sympy",
+    "function",
     "hadamard",
     "hessian",
     "inv",

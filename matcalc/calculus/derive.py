@@ -9,7 +9,7 @@ from ..errors import ShapeError
 from ..terms import build, ops
 from ..terms.dims import dim
 from ..terms.fit import show_shape
-from ..terms.symbols import Loop, Symbol
+from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import open_state, postorder, replace
 from .collect import cost
@@ -229,11 +229,21 @@ def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
     return replaced[local]
 
 
-def directional(system: System, term: Term, wrt: Term, direction: Term) -> Term:
-    """The differential of F at dX = V: the action of the Jacobian, in the shape of F."""
+def directional(system: System, term: Term, wrt: Term, direction: Term | Family) -> Term:
+    """The differential of F at dX = V: the action of the Jacobian, in the shape of F.
+
+    A family as the direction moves every member of the family of ``wrt``.
+    """
     where = variable(system, term, wrt)
     inner = inside(system, where)
     function = inner.simplify(where.enter(term))
+    if isinstance(direction, Family):
+
+        def every(leaf: Term) -> Term | None:
+            moves = leaf.op is ops.MEMBER and leaf.attr.family == where.family
+            return build.member(direction, leaf.attr.at) if moves else None
+
+        return _left(system, inner, where, _forward(inner, function, every))
     along = where.enter(direction)
     if where.family is None:
         return _left(system, inner, where, _forward(inner, function, {where.target: along}.get))

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import MatcalcError
 from ..terms.term import Term
 from .names import identifier, sources_of
-from .source import to_source
+from .source import Results, several, to_source
 from .target import NUMPY, Target
 
 
@@ -31,6 +31,7 @@ class GeneratedFunction:
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
         self._function: Callable[..., Any] = space[name]
         self.arguments: tuple[str, ...] = _keywords(self._function)
+        self._wanted = frozenset(self.arguments)
         self.__signature__ = Signature(
             [Parameter(a, Parameter.KEYWORD_ONLY) for a in sorted({*self.arguments, *self.accept})]
         )
@@ -39,15 +40,24 @@ class GeneratedFunction:
 
     def __call__(self, **values: Any) -> Any:
         """The value.  Raises :class:`MatcalcError` that names what is missing or unknown."""
-        given = {key if key in self.arguments else identifier(key): value for key, value in values.items()}
+        try:
+            return self._function(**values)
+        except TypeError:
+            if values.keys() == self._wanted:
+                raise
+        return self._function(**self._given(values))
+
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments under their names in the source, those that are not used left out."""
+        given = {key if key in self._wanted else identifier(key): value for key, value in values.items()}
         unknown = sorted(given.keys() - {*self.arguments, *self.accept})
-        missing = sorted(set(self.arguments) - given.keys())
+        missing = sorted(self._wanted - given.keys())
         if unknown or missing:
             told = [f"missing {', '.join(missing)}"] if missing else []
             told += [f"unknown {', '.join(unknown)}"] if unknown else []
             takes = ", ".join(self.arguments) or "nothing"
             raise MatcalcError(f"{self.name}: {'; '.join(told)}", hint=f"the arguments are {takes}")
-        return self._function(**{name: given[name] for name in self.arguments})
+        return {name: given[name] for name in self.arguments}
 
     def __repr__(self) -> str:
         return f"<{self.name}({', '.join(self.arguments)})>"
@@ -76,3 +86,16 @@ def compile_numpy(
     spare = [source.name for source in sources_of(inputs or ())]
     source = to_source(term, name, inputs, form, target)
     return GeneratedFunction(source, identifier(name), [*accept, *spare])
+
+
+def compile_several(
+    results: Results,
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    forms: Mapping[str, str] | None = None,
+    accept: Iterable[str] = (),
+    target: Target = NUMPY,
+) -> GeneratedFunction:
+    """The function that :func:`several` writes, ready to call."""
+    spare = [source.name for source in sources_of(inputs or ())]
+    return GeneratedFunction(several(results, name, inputs, forms, target), identifier(name), [*accept, *spare])

@@ -87,7 +87,7 @@ def as_2d(code: Code, kind: str) -> str:
     return f"{code.at(ATOM)}{'[:, None]' if kind == COLUMN else '[None, :]'}"
 
 
-_ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.STATE})
+ALIASING = frozenset({ops.SYM, ops.MEMBER, ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.STATE})
 
 
 def converted(code: Code, kind: str, wanted: str) -> Code:
@@ -111,4 +111,4 @@ def returned(code: Code, root: Term, form: str) -> str:
     if kind == SCALAR:
         return f"float({code.text})" if form == "array" else f"np.array([[{code.text}]], dtype=float)"
     text = code.text if form == "array" and kind == COLUMN else as_2d(code, kind)
-    return f"np.array({text})" if root.op in _ALIASING else text
+    return f"np.array({text})" if root.op in ALIASING else text

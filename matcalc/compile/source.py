@@ -15,7 +15,7 @@ head of the function reads off the arrays the sizes that the body asked for (:mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from ..errors import MatcalcError
 from ..terms import ops
@@ -25,12 +25,15 @@ from .graph import Graph
 from .helpers import HELPERS
 from .names import Names, identifier
 from .operators import CODE
-from .pieces import returned
+from .pieces import ALIASING, returned
 from .scopes import Plan
 from .target import NUMPY, Target
 from .writer import Writer, shortened
 
 FORMS = ("array", "matrix2d")
+
+Results = Mapping[str, Term | Mapping[Hashable, Term]]
+"""Named results; one of them may be several terms, which come back as a dict."""
 
 
 def to_numpy(
@@ -54,22 +57,62 @@ def to_source(
     term: Term | Mapping[str, Term], name: str, inputs: Sequence[Term] | None, form: str, target: Target
 ) -> str:
     """The same for another library than NumPy: the plan is one, ``target`` says how it is written."""
-    if form not in FORMS:
-        raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
-    roots = {"": term} if isinstance(term, Term) else dict(term)
+    if isinstance(term, Term):
+        return several({"": term}, name, inputs, {"": form}, target)
+    parts: dict[Hashable, Term] = dict(term.items())
+    return several({"": parts}, name, inputs, {"": form}, target)
+
+
+def several(
+    results: Results,
+    name: str = "f",
+    inputs: Sequence[Term] | None = None,
+    forms: Mapping[str, str] | None = None,
+    target: Target = NUMPY,
+) -> str:
+    """Source of a function that computes several results together, what they share once.
+
+    It returns a tuple in the order of ``results``, of one result that result alone; a result of
+    several terms is a dict.  ``forms`` says for each result which form it has (see :func:`to_numpy`).
+    """
+    forms = {key: (forms or {}).get(key, "array") for key in results}
+    for form in forms.values():
+        if form not in FORMS:
+            raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
+    roots = dict(_roots(results))
     graph = Graph(list(roots.values()))
     _refuse(graph)
     terms = graph.leaving_out_slots()
     names = Names(terms, inputs or ())
     writer = target.writer(names, graph, Plan(graph).nodes)
-    results = {key: returned(writer.root(root), root, form) for key, root in roots.items()}
+    told: list[str] = []
+    given: set[tuple[Term, str]] = set()
+
+    def value(result: Term, form: str) -> str:
+        text = returned(writer.root(result), result, form)
+        again = (result, form) in given and not result.is_scalar and result.op not in ALIASING
+        given.add((result, form))
+        return f"{text}.copy()" if again else text
+
+    for key, result in results.items():
+        if isinstance(result, Term):
+            told.append(value(result, forms[key]))
+        else:
+            told.append("{" + ", ".join(f"{k!r}: {value(t, forms[key])}" for k, t in result.items()) + "}")
     head = Head(names, writer, terms, inputs or ())
-    lines = [*head.lines(), *writer.lines]
-    if isinstance(term, Term):
-        lines.append(f"return {results['']}")
-    else:
-        lines += ["return {", *(f"    {key!r}: {text}," for key, text in results.items()), "}"]
+    lines = [*head.lines(), *writer.lines, f"return {', '.join(told)}"]
     return target.finish(_module(identifier(name), lines, roots, head, writer))
+
+
+def _roots(results: Results) -> Iterator[tuple[str, Term]]:
+    """All terms that are returned, each with what it is called in the docstring."""
+    for key, result in results.items():
+        if isinstance(result, Term):
+            yield key, result
+            continue
+        for part, term in result.items():
+            told = ", ".join(map(str, part)) if isinstance(part, tuple) else str(part)
+            yield f"{key}[{told}]" if key else told, term
 
 
 def _refuse(graph: Graph) -> None:

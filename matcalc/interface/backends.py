@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import MatcalcError
@@ -10,6 +10,7 @@ from ..terms.term import Term
 
 if TYPE_CHECKING:
     from ..compile.function import GeneratedFunction
+    from ..compile.source import Results
 
 BACKENDS = ("numpy",)
 
@@ -43,3 +44,18 @@ def compiled(
     from ..compile.function import compile_numpy
 
     return compile_numpy(term, name, inputs, form, accept)
+
+
+def compiled_together(
+    backend: str,
+    results: Results,
+    name: str,
+    inputs: Sequence[Term],
+    forms: Mapping[str, str],
+    accept: Iterable[str] = (),
+) -> GeneratedFunction:
+    """A function that computes several results together and returns them as a tuple; of one result, that one."""
+    _known(backend)
+    from ..compile.function import compile_several
+
+    return compile_several(results, name, inputs, forms, accept)

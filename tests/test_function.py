@@ -1,0 +1,115 @@
+"""``mc.function``: several quantities of one expression, computed together."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import matcalc as mc
+
+RNG = np.random.default_rng(0)
+LEAST = "A: matrix(m,n); x: vector(n); b: vector(m)"
+
+
+def data(**shapes):
+    return {name: RNG.normal(size=shape) for name, shape in shapes.items()}
+
+
+def difference(function, wrt, values, direction, step=1e-6):
+    """The derivative of a scalar or an array along a direction, by central differences."""
+    ends = [function(**{**values, wrt: values[wrt] + sign * step * direction}) for sign in (1, -1)]
+    return (np.asarray(ends[0]) - np.asarray(ends[1])) / (2 * step)
+
+
+def test_value_gradient_hessian_and_products():
+    f = mc.function("norm(A*x - b)^2", "x", ("value", "gradient", "hessian", "hvp", "gauss_newton"), where=LEAST)
+    given = data(A=(4, 3), x=3, b=4, dx=3)
+    A, x, b, dx = given.values()
+    value, gradient, hessian, product, approximate = f(**given)
+    assert np.isclose(value, np.sum((A @ x - b) ** 2))
+    assert np.allclose(gradient, 2 * A.T @ (A @ x - b))
+    assert np.allclose(hessian, 2 * A.T @ A)
+    assert np.allclose(product, 2 * A.T @ A @ dx)
+    assert np.allclose(approximate, product) and approximate is not product
+
+
+def test_one_quantity_comes_alone():
+    f = mc.function("norm(A*x - b)^2", "x", "gradient", where=LEAST)
+    assert f(A=np.eye(2), x=[1, 2], b=[0, 0]).tolist() == [2.0, 4.0]
+
+
+def test_several_variables():
+    where = "W1: matrix(h,n); W2: matrix(m,h); x[i=1..N]: vector(n); y[i=1..N]: vector(m)"
+    loss = "sum(i=1..N, norm(W2*tanh(W1*x[i]) - y[i])^2)"
+    names = ["W1", "W2"]
+    f = mc.function(loss, names, ("value", "gradient", "hvp", "gauss_newton"), where=where)
+    given = data(W1=(4, 3), W2=(2, 4), x=(5, 3), y=(5, 2), dW1=(4, 3), dW2=(2, 4))
+    _, gradient, product, approximate = f(**given)
+    values = mc.function(loss, names, "value", where=where)
+    gradients = mc.function(loss, names, "gradient", where=where)
+    plain = {k: v for k, v in given.items() if k[0] != "d"}
+    for name in names:
+        moved = difference(values, name, plain, given["d" + name])
+        assert np.isclose(moved, np.sum(gradient[name] * given["d" + name]), rtol=1e-6)
+
+    def along(t):
+        return gradients(**{**plain, **{k: plain[k] + t * given["d" + k] for k in names}})
+
+    up, down = along(1e-6), along(-1e-6)
+    for name in names:
+        assert np.allclose(product[name], (up[name] - down[name]) / 2e-6, rtol=1e-5, atol=1e-6)
+    outputs = mc.function("W2*tanh(W1*x)", names, "jvp", where="W1: matrix(h,n); W2: matrix(m,h); x: vector(n)")
+    squares = 0.0
+    for x in given["x"]:
+        moved = outputs(W1=given["W1"], W2=given["W2"], x=x, dW1=given["dW1"], dW2=given["dW2"])
+        squares += 2 * moved @ moved
+    assert np.isclose(sum(np.sum(approximate[k] * given["d" + k]) for k in names), squares)
+
+
+def test_a_family_of_layers():
+    where = "X: matrix(N,h[0]); T: matrix(N,h[L]); W[k=0..L-1]: matrix(h[k],h[k+1])"
+    let = {"Y[0]": "X", "Y[k+1]": "tanh(Y[k]*W[k])"}
+    f = mc.function("norm(Y[L] - T)^2", "W", ("gradient", "hvp"), where=where, let=let)
+    widths = (3, 4, 2)
+    weights, steps = ([RNG.normal(size=s) for s in pairwise(widths)] for _ in range(2))
+    given = data(X=(5, 3), T=(5, 2))
+    gradient = mc.function("norm(Y[L] - T)^2", "W", "gradient", where=where, let=let)
+    moved = [[w + t * d for w, d in zip(weights, steps, strict=True)] for t in (1e-6, -1e-6)]
+    up, down = (gradient(W=w, **given) for w in moved)
+    _, product = f(W=weights, dW=steps, **given)
+    for got, high, low in zip(product, up, down, strict=True):
+        assert np.allclose(got, (high - low) / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+def test_the_blocks_of_a_hessian():
+    f = mc.function("x'*A*y + norm(y)^2", ["x", "y"], "hessian", where="A: matrix(m,n); x: vector(m); y: vector(n)")
+    given = data(A=(2, 3), x=2, y=3)
+    blocks = f(**{name: given[name] for name in f.arguments})
+    assert np.allclose(blocks["x", "y"], given["A"]) and np.allclose(blocks["y", "x"], given["A"].T)
+    assert np.allclose(blocks["x", "x"], 0) and np.allclose(blocks["y", "y"], 2 * np.eye(3))
+
+
+def test_products_of_a_jacobian():
+    f = mc.function("A*x", "x", ("jvp", "jacobian", "gauss_newton"), where="A: matrix(m,n); x: vector(n)")
+    given = data(A=(2, 3), dx=3)
+    A, dx = given.values()
+    moved, jacobian, normal = f(**given)
+    assert np.allclose(moved, A @ dx) and np.allclose(jacobian, A) and np.allclose(normal, A.T @ A @ dx)
+
+
+def test_gauss_newton_needs_squares():
+    with pytest.raises(mc.MatcalcError, match="no multiple of a squared norm"):
+        mc.function("sum(exp(A*x))", "x", "gauss_newton", where="A: matrix(m,n); x: vector(n)")
+    with pytest.raises(mc.MatcalcError, match="varies"):
+        mc.function("x'*x*norm(A*x)^2", "x", "gauss_newton", where="A: matrix(m,n); x: vector(n)")
+
+
+def test_refusals():
+    with pytest.raises(mc.MatcalcError, match="no quantity 'curvature'"):
+        mc.function("x'*x", "x", "curvature", where="x: vector(n)")
+    with pytest.raises(mc.MatcalcError, match="once"):
+        mc.function("x'*x", "x", ("value", "value"), where="x: vector(n)")
+    with pytest.raises(mc.ShapeError, match="the hvp is of a scalar"):
+        mc.function("A*x", "x", "hvp", where="A: matrix(m,n); x: vector(n)")
