@@ -208,6 +208,11 @@ def test_direction_of_products() -> None:
     assert (up.attr.step, down.attr.step) == (1, -1)
     nested = parse_expression("sum(i=1..L, prod(j=L..i+1, W[j]))", where).term
     assert nested.args[0].attr.step == -1
+    for text, step in (("prod(j=L..k+1, W[j])", -1), ("prod(j=k-1..1, W[j])", -1), ("prod(j=k..L, W[j])", 1)):
+        assert parse_expression(text, where).term.attr.step == step, text  # it begins or ends where the family does
+    longer = parse_expression("sum(k=1..T-1, C^k)", scope())
+    assert longer.term.attr.step == 1
+    assert "k=1..T-1 goes up: 1 <= T is assumed" in longer.notes
     by = parse_expression("prod(j=a..b by -1, W[j])", where).term
     assert (by.attr.step, by.attr.index) == (-1, Index(1, dim("a"), dim("b"), -1))
     with pytest.raises(ParseError, match="up or down"):

@@ -51,11 +51,11 @@ def value_at(where: Dim, at: Dim, value: Term, running: Iterable[Index], known: 
         rest = [i for i in free if i is not index]
         if any(index in (i.lo.indices | i.hi.indices) for i in rest):
             continue
-        moved = substitute_indices(value, {index: solution})
         least, most = (index.lo, index.hi) if index.step > 0 else (index.hi, index.lo)
-        for low, high in ((least, solution), (solution, most)):
-            moved = build.smul(_within(low, high, known), moved)
-        return sum_out(moved, rest)
+        there = build.times(_within(least, solution, known), _within(solution, most, known))
+        if there is build.ZERO_NUM:  # the value may have no sense there
+            return None
+        return sum_out(build.smul(there, substitute_indices(value, {index: solution})), rest)
     hit = build.indicator("=", where, at)
     return None if hit is build.ZERO_NUM else sum_out(build.smul(hit, value), free)
 

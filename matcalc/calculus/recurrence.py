@@ -146,6 +146,9 @@ def _can_go_on(node: Term, last: Dim) -> bool:
         elif term.op is ops.MEMBER:
             index = term.attr.family.index
             room = (term.attr.at - index.lo, index.hi - term.attr.at)
+        elif term.op is ops.ENTRY:
+            (row, col), array = term.attr, term.args[0]
+            room = (row - 1, array.rows - row, col - 1, array.cols - col)
         if not all(known_nonnegative(substitute(d, at)) for d in room):
             return False
         fresh = [arg for arg in term.args if arg not in seen and term.op is not ops.STATE]

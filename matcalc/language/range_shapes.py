@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import MatcalcError, ParseError, ShapeError
-from ..terms.dims import MINUS_ONE, Dim, Index, Name, dim, known_nonnegative, substitute
+from ..terms.dims import MINUS_ONE, ONE, Dim, Index, Name, dim, growth, known_nonnegative, substitute
 from .integers import integer_call
 from .meanings import Bound, Frame
 from .names import ascii_name
 from .shapes import SCALAR, Shape
-from .syntax import Node, Task, arguments
+from .syntax import Node, Task, arguments, walk
 
 if TYPE_CHECKING:
     from .inference import Inference
@@ -34,7 +35,7 @@ def binder(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
             raise ParseError("the index of a sum is a name").locate(frame.text, range_.start, range_.end)
         low: Dim = yield inference.integer(range_.parts[1], frame)
         high: Dim = yield inference.integer(range_.parts[2], frame)
-        step = _direction(inference, low, high, range_, frame)
+        step = _direction(inference, low, high, range_, bodies[0], frame)
         if step < 0 and not product:
             low, high, step = high, low, 1
         index = Index(1_000_000 + len(inference.index_names), low, high, step)
@@ -70,8 +71,8 @@ def _chained(inference: Inference, shape: Shape, node: Node, bound: Bound, frame
     return substitute(rows, {index: index.lo}), substitute(cols, {index: index.hi})
 
 
-def _direction(inference: Inference, low: Dim, high: Dim, node: Node, frame: Frame) -> int:
-    """1 upwards, -1 downwards, by the rule of the contract."""
+def _direction(inference: Inference, low: Dim, high: Dim, node: Node, body: Node, frame: Frame) -> int:
+    """1 upwards, -1 downwards; where the ends do not say it, what is taken at the index, or how they grow."""
     by = node.parts[3]
     if by is not None:
         step = int(str(by.parts[-1])) if str(by.parts[-1]).isdigit() else 0
@@ -94,9 +95,37 @@ def _direction(inference: Inference, low: Dim, high: Dim, node: Node, frame: Fra
     if inference.patterns:
         return 1
     source = frame.source(node)
+    step = growth(rise) or _towards(low, high, _taken(inference, node, body, frame))
+    if step:
+        ends = (low, high + 1) if step > 0 else (high, low + 1)
+        inference.tell(f"{source} goes {'up' if step > 0 else 'down'}: {ends[0]} <= {ends[1]} is assumed")
+        return step
     raise ParseError(
         f"it is not known whether {source} goes up or down", hint=f"write {source} by 1 or {source} by -1"
     ).locate(frame.text, node.start, node.end)
+
+
+def _taken(inference: Inference, node: Node, body: Node, frame: Frame) -> Iterator[tuple[Dim, Dim]]:
+    """The ranges of what the body takes at the index itself: ``W[j]`` of a family, ``x[j]`` of a vector."""
+    index = str(node.parts[0].parts[0])
+    for part in walk(body):
+        if part.kind != "index" or part.ops or part.parts[0].kind != "name":
+            continue
+        slots = part.parts[1].parts
+        meaning = inference.found(ascii_name(str(part.parts[0].parts[0])), frame)
+        if meaning is None or meaning.kind not in ("family", "symbol"):
+            continue
+        of = meaning.value
+        ends = [(of.index.lo, of.index.hi)] if meaning.kind == "family" else [(ONE, of.rows), (ONE, of.cols)]
+        for slot, (lo, hi) in zip(slots, ends, strict=False):
+            if slot.kind == "name" and str(slot.parts[0]) == index:
+                yield lo, hi
+
+
+def _towards(low: Dim, high: Dim, taken: Iterable[tuple[Dim, Dim]]) -> int:
+    """The direction of a range that begins or ends where what it takes does; 0 where it does neither."""
+    found = {step for lo, hi in taken for step in (1, -1) if (lo, hi)[::step][0] is low or (lo, hi)[::step][1] is high}
+    return found.pop() if len(found) == 1 else 0
 
 
 def ind(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:

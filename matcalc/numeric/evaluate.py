@@ -35,6 +35,9 @@ Members = Callable[[Family, int], Array] | Mapping[tuple[Family, int], Array]
 Functions = Mapping[str, Callable[[Array, int], Array]]
 Differentials = Mapping[Term, Array] | Callable[[Term, "Env"], Array]
 
+SINGULAR = 1e12
+"""A matrix is singular up to rounding where the product of its norm and that of its inverse is larger."""
+
 
 @dataclass(frozen=True)
 class Env:
@@ -345,10 +348,14 @@ def _power(_machine: _Machine, _term: Term, args: list[Array]) -> Array:
 
 
 def _inverse(_machine: _Machine, term: Term, args: list[Array]) -> Array:
+    singular = MatcalcError(f"the {len(args[0])}×{len(args[0])} matrix under {term.op.name} is singular here")
     try:
-        return np.asarray(np.linalg.inv(args[0]))
+        inverse = np.asarray(np.linalg.inv(args[0]))
     except np.linalg.LinAlgError:
-        raise MatcalcError(f"the {len(args[0])}×{len(args[0])} matrix under {term.op.name} is singular here") from None
+        raise singular from None
+    if np.linalg.norm(args[0]) * np.linalg.norm(inverse) > SINGULAR:  # up to rounding: nothing of it is right
+        raise singular
+    return inverse
 
 
 def _matrix_power(machine: _Machine, term: Term, args: list[Array]) -> Array:

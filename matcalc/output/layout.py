@@ -14,7 +14,7 @@ from typing import Any
 from ..terms import ops
 from ..terms.binders import joint_shapes
 from ..terms.binders import part as part_of
-from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, known_nonnegative, substitute
+from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, growth, known_nonnegative, substitute
 from ..terms.ops import Op
 from ..terms.symbols import Range, Symbol
 from ..terms.term import Term
@@ -45,7 +45,7 @@ def _direction(span: Dim, positive: set[Name]) -> int | None:
             return 1
         if down and (slack == 0 or not up):
             return -1
-    return None
+    return growth(span) or None
 
 
 # ---------------------------------------------------------------- names of indices

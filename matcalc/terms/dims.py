@@ -341,6 +341,12 @@ def known_nonnegative(d: Dim, positive: Iterable[Atom] = ()) -> bool:
     return all(c >= 0 for _, c in shifted.terms) and not any(isinstance(a, Index) for a in shifted.atoms())
 
 
+def growth(d: Dim) -> int:
+    """1 where ``d`` grows with every name in it, as ``T - 2`` does; -1 where it shrinks with every one, else 0."""
+    slopes = {1 if factor > 0 else -1 for monomial, factor in d.terms if monomial}
+    return slopes.pop() if len(slopes) == 1 else 0
+
+
 def evaluate(d: Dim, values: Mapping[Atom, int | Fraction], sizes: Mapping[str, object] | None = None) -> Fraction:
     """The number that ``d`` is when its atoms have the given values.
 
