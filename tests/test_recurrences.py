@@ -267,3 +267,24 @@ def test_the_members_of_a_family_are_computed_on_the_way() -> None:
     """Of the errors only the last is kept: the loop back makes the gradients as it goes."""
     code = mc.derivative("1/2*norm(y[L] - t)^2", "W", WHERE, NET).code("numpy")
     assert "e_states" not in code and "append" in code
+
+
+def test_two_families_on_the_way_of_one_recurrence() -> None:
+    where = {**WHERE, "b[k=0..L-1]": "vector(n)"}
+    let = {"y[0]": "x", "y[k+1]": "tanh(W[k]*y[k] + b[k])"}
+    rng = np.random.default_rng(0)
+    given = {"W": rng.normal(size=(3, 2, 2)), "b": rng.normal(size=(3, 2)), "x": np.ones(2), "t": np.zeros(2)}
+    together = mc.function("norm(y[L] - t)^2", ["W", "b"], "gradient", where=where, let=let)(**given)
+    for name in ("W", "b"):
+        alone = mc.derivative("norm(y[L] - t)^2", f"{name}[i]", where, let).function()
+        assert np.allclose(together[name], [alone(**given, i=i) for i in range(3)])
+
+
+def test_a_family_of_sums_over_recurrences() -> None:
+    """Each addend has a recurrence of its own."""
+    where = {**WHERE, "x[j=1..N]": "vector(n)", "t[j=1..N]": "vector(n)"}
+    f = "sum(j=1..N, (norm(y[L] - t[j])^2 where y[0] = x[j]; y[k+1] = tanh(W[k]*y[k])))"
+    rng = np.random.default_rng(0)
+    given = {"W": rng.normal(size=(3, 2, 2)), "x": rng.normal(size=(4, 2)), "t": rng.normal(size=(4, 2))}
+    member = mc.derivative(f, "W[i]", where).function()
+    assert np.allclose(mc.derivative(f, "W", where).function()(**given), [member(**given, i=i) for i in range(3)])

@@ -48,10 +48,10 @@ class Graph:
         self.roots = roots
         self.terms = postorder(*roots)
         self.facts = _facts(roots)
-        self.steps: dict[Term, Term] = {}
-        """The member of a family that is computed on the way of a track, by the track."""
-        taken = {track_of(state): part for part, state in map(_on_the_way, roots) if state is not None}
-        self.terms = postorder(*roots, *taken.values())
+        self.steps: dict[Term, tuple[Term, ...]] = {}
+        """The members of families that are computed on the way of a track, by the track."""
+        taken = [part for part, state in map(_on_the_way, roots) if state is not None]
+        self.terms = postorder(*roots, *taken)
         states = [t for t in self.terms if t.op is ops.STATE]
         self.slots = {t.attr.slot for t in states}
         self._free_slots = _free_slots(self.terms, self.slots) if states else {}
@@ -61,7 +61,8 @@ class Graph:
         for root in roots:
             part, state = _on_the_way(root)
             if state is not None:
-                self.steps[track_of(state)] = part
+                track = track_of(state)
+                self.steps[track] = (*self.steps.get(track, ()), part)
                 self.lookups[root.args[0]] = Lookup(track_of(state), part, state.attr.at)
         self.order = self._ordered()
 
@@ -70,7 +71,7 @@ class Graph:
         lookup = self.lookups.get(term)
         if lookup is not None:
             return (lookup.track,)
-        return (*_spread(term), self.steps[term]) if term in self.steps else _spread(term)
+        return (*_spread(term), *self.steps.get(term, ()))
 
     def free(self, term: Term) -> frozenset[Index | Symbol]:
         """The indices and previous states that are bound outside the term."""
@@ -146,6 +147,8 @@ def _on_the_way(family: Term) -> tuple[Term, Term | None]:
     if len(last) != 1 or (last[0].attr.at - dim(index)).constant is None:
         return nothing
     if any(index in a.indices for a in (last[0].args[0], last[0].args[1])):
+        return nothing
+    if last[0].indices - family.indices - {index}:  # a recurrence for each index of a sum inside the member
         return nothing
     loop: Loop = last[0].attr
     here = dim(loop.index) - (loop.at - dim(index))
