@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .interface.expr import Expr
     from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
     from .interface.library import convexity, derivative, equal, hessian, parse, solve
+    from .interface.minimize import maximize, minimize
     from .interface.session import Session
     from .interface.sympy_bridge import from_sympy, to_sympy
 
@@ -45,6 +46,7 @@ _INTERFACE = {
         "functions",
     ),
     **dict.fromkeys(("from_sympy", "to_sympy"), "sympy_bridge"),
+    **dict.fromkeys(("maximize", "minimize"), "minimize"),
 }
 _LAZY = {"limits": ".bounds", **{name: f".interface.{module}" for name, module in _INTERFACE.items()}}
 
@@ -88,6 +90,8 @@ __all__ = [
     "limits",
     "logdet",
     "matrix",
+    "maximize",
+    "minimize",
     "norm",
     "parse",
     "scalar",

@@ -1,0 +1,1 @@
+"""Minimization by iteration: what is derived is compiled and handed to SciPy."""

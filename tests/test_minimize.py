@@ -1,0 +1,144 @@
+"""``mc.minimize``: where there is a closed form both ways agree, elsewhere the gradient vanishes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import matcalc as mc
+from matcalc.iterating.result import Optimum
+
+RNG = np.random.default_rng(7)
+A, B = RNG.normal(size=(20, 5)), RNG.normal(size=20)
+
+
+def agree(found: Any, expected: Any) -> bool:
+    return bool(np.max(np.abs(np.asarray(found) - expected)) < 1e-6)
+
+
+def solved(result: Optimum) -> Any:
+    assert result.converged, str(result)
+    return result.solution
+
+
+# ---------------------------------------------------------------- closed forms
+
+
+@pytest.mark.parametrize("method", ["auto", "newton", "lbfgs", "bfgs", "cg"])
+def test_least_squares(method: str) -> None:
+    where = {"A": "matrix(m,n)", "x": "vector(n)", "b": "vector(m)"}
+    closed = mc.solve("D(norm(A*x - b)^2, x) = 0", "x", where, assume="A'*A is invertible")
+    found = mc.minimize("norm(A*x - b)^2", "x", where, data={"A": A, "b": B}, method=method)
+    assert agree(solved(found), closed.function()(A=A, b=B))
+    assert found.value == pytest.approx(np.sum((A @ found.x - B) ** 2))
+
+
+def test_weighted_ridge() -> None:
+    w, t = RNG.uniform(0.5, 2, size=20), 0.3
+    found = mc.minimize("(A*x - b)'*diag(w)*(A*x - b) + t*norm(x)^2", "x", data={"A": A, "b": B, "w": w, "t": t})
+    assert agree(solved(found), np.linalg.solve(A.T * w @ A + t * np.eye(5), A.T @ (w * B)))
+
+
+def test_a_matrix_of_coefficients() -> None:
+    many = RNG.normal(size=(20, 3))
+    found = mc.minimize("norm(A*X - Y)^2", "X", data={"A": A, "Y": many})
+    assert agree(solved(found), np.linalg.lstsq(A, many, rcond=None)[0])
+
+
+def test_mean_and_covariance_of_a_gaussian() -> None:
+    x = RNG.normal(size=(30, 3)) @ RNG.normal(size=(3, 3)) + 1
+    where = "x[i=1..n], mu: vector(m); S: posdef(m)"
+    f = "n/2*logdet(S) + 1/2*sum(i=1..n, (x[i] - mu)'*inv(S)*(x[i] - mu))"
+    closed = mc.solve([f"D({f}, mu) = 0", f"D({f}, S) = 0"], ["mu", "S"], where).function()(x=x)
+    found = mc.minimize(f, ["mu", "S"], where, data={"x": x})
+    assert solved(found).keys() == {"mu", "S"}
+    assert agree(found["mu"], closed["mu"]) and agree(found["S"], closed["S"])
+    assert found["S"] is not None and "L*L'" in found.parametrisation["S"]
+
+
+def test_procrustes_in_both_components() -> None:
+    """The nearest rotation or reflection, whatever the sign of its determinant."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        p, r = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+        u, _, vt = np.linalg.svd(p.T @ r)
+        found = mc.minimize("norm(P*Q - R)^2", "Q", "P, R: matrix(m,n); Q: orthogonal(n)", data={"P": p, "R": r})
+        assert agree(solved(found), u @ vt)
+        assert agree(found.x.T @ found.x, np.eye(4))
+
+
+def test_leading_eigenspace() -> None:
+    m = RNG.normal(size=(7, 7))
+    m = m + m.T
+    found = mc.maximize("tr(Q'*M*Q)", "Q", "M: symmetric(n); Q: stiefel(n,p)", data={"M": m, "p": 2})
+    values, vectors = np.linalg.eigh(m)
+    assert agree(solved(found) @ found.x.T, vectors[:, -2:] @ vectors[:, -2:].T)
+    assert found.value == pytest.approx(values[-2:].sum()) and found.goal == "maximum"
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "diagonal", "lower", "upper", "skew", "psd"])
+def test_nearest_matrix_of_a_kind(kind: str) -> None:
+    m = RNG.normal(size=(4, 4))
+    values, vectors = np.linalg.eigh((m + m.T) / 2)
+    nearest = {
+        "symmetric": (m + m.T) / 2,
+        "diagonal": np.diag(np.diag(m)),
+        "lower": np.tril(m),
+        "upper": np.triu(m),
+        "skew": (m - m.T) / 2,
+        "psd": vectors * np.maximum(values, 0) @ vectors.T,
+    }
+    found = mc.minimize("norm(X - M)^2", "X", f"X: {kind}(n); M: matrix(n,n)", data={"M": m})
+    assert agree(solved(found), nearest[kind])
+    assert "X" in found.parametrisation
+
+
+def test_signs() -> None:
+    where = {"x": "nonneg(n)", "b": "vector(n)"}
+    b = np.array([1.0, -2.0, 0.5])
+    found = mc.minimize("norm(x - b)^2", "x", where, data={"b": b})
+    assert agree(solved(found), [1, 0, 0.5])
+    rate = mc.minimize("sum(i=1..n, t*y[i] - log(t))", "t", "t: positive; y[i=1..n]: positive", data={"y": [1.0, 3.0]})
+    assert solved(rate) == pytest.approx(0.5, abs=1e-9)
+    assert isinstance(rate.x, float)
+
+
+# ---------------------------------------------------------------- no closed form
+
+
+def test_logistic_regression() -> None:
+    y = np.where(A @ np.arange(5) + RNG.normal(size=20) > 0, 1.0, -1.0)
+    found = mc.minimize("sum(softplus(-y.*(X*w))) + t/2*norm(w)^2", "w", data={"X": A, "y": y, "t": 0.1})
+    w = solved(found)
+    assert np.allclose(A.T @ (-y / (1 + np.exp(y * (A @ w)))) + 0.1 * w, 0, atol=1e-8)
+
+
+def test_softmax_regression_with_families() -> None:
+    labels = RNG.integers(0, 3, size=20)
+    onehot = np.eye(3)[labels]
+    where = "W: matrix(k,n); x[i=1..N]: vector(n); y[i=1..N]: vector(k); t: scalar"
+    f = "sum(i=1..N, logsumexp(W*x[i]) - y[i]'*W*x[i]) + t/2*norm(W)^2"
+    found = mc.minimize(f, "W", where, data={"x": A, "y": onehot, "t": 0.5})
+    w = solved(found)
+    p = np.exp(A @ w.T)
+    p /= p.sum(axis=1, keepdims=True)
+    assert np.allclose((p - onehot).T @ A + 0.5 * w, 0, atol=1e-8)
+
+
+def test_a_network_of_any_depth() -> None:
+    where = {
+        "W[k=0..L-1]": "matrix(h[k], h[k+1])",
+        "c[k=0..L-1]": "vector(h[k+1])",
+        "X": "matrix(N, h[0])",
+        "T": "matrix(N, h[L])",
+    }
+    let = {"Y[0]": "X", "Y[k+1]": "tanh(Y[k]*W[k] + ones(N)*c[k]')"}
+    x = RNG.normal(size=(12, 2))
+    data = {"X": x, "T": np.sin(x[:, :1]), "L": 2, "h": [2, 3, 1]}
+    found = mc.minimize("norm(Y[L] - T)^2 + 1/100*sum(k=0..L-1, norm(W[k])^2)", ["W", "c"], where, let, data)
+    assert [w.shape for w in solved(found)["W"]] == [(2, 3), (3, 1)]
+    loss = mc.derivative("norm(Y[L] - T)^2 + 1/100*sum(k=0..L-1, norm(W[k])^2)", "W[i]", where, let).function()
+    for i in range(2):
+        assert np.allclose(loss(X=x, T=data["T"], W=found["W"], c=found["c"], i=i), 0, atol=1e-6)
