@@ -37,7 +37,8 @@ class Run:
     step from there is kept, ``rest`` is the block of all that only the next state needs.  Of the
     states (``None``) and of the parts that are kept, ``stores`` has the variables: dicts, or where
     ``only_last`` says so, the last value.  ``needed`` are the conditions, one of which holds where
-    the states are used: each some loops and indicators.
+    the states are used: each some loops and indicators.  ``lookup`` and ``lookup_state`` say how a
+    part or a state is taken from its variable.
     """
 
     track: Term
@@ -47,6 +48,8 @@ class Run:
     rest: Scope | None = None
     needed: list[list[Scope]] = field(default_factory=list)
     stores: dict[Term | None, str] = field(default_factory=dict)
+    lookup: str = "{store}[{at}]"
+    lookup_state: str = "{store}[{at}]"
 
     @property
     def parts(self) -> list[Term]:
@@ -55,7 +58,9 @@ class Run:
 
     def place(self, part: Term | None, at: str) -> str:
         """A state (``None``) or a part that is kept, at an index."""
-        return self.stores[part] if self.only_last[part] else f"{self.stores[part]}[{at}]"
+        if self.only_last[part]:
+            return self.stores[part]
+        return (self.lookup if part is not None else self.lookup_state).format(store=self.stores[part], at=at)
 
     @property
     def loop(self) -> Loop:
@@ -288,13 +293,14 @@ def shifted(bound: Bound, by: int) -> Bound:
     return Extreme(bound.largest, tuple(shifted(part, by) for part in bound.parts))
 
 
-def _leaves(bound: Bound) -> list[Dim]:
-    return [bound] if isinstance(bound, Dim) else [leaf for part in bound.parts for leaf in _leaves(part)]
+def leaves(bound: Bound) -> list[Dim]:
+    """The dimensions that a bound is the largest or the smallest of."""
+    return [bound] if isinstance(bound, Dim) else [leaf for part in bound.parts for leaf in leaves(part)]
 
 
 def _indices_around(scope: Scope) -> frozenset[Index]:
     """The indices on which it depends whether a block is empty."""
-    ends = [*_leaves(scope.low), *_leaves(scope.high)]
+    ends = [*leaves(scope.low), *leaves(scope.high)]
     return frozenset().union(*(d.indices for d in ends), *(guard.indices for guard in scope.guards))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..errors import MatcalcError
@@ -11,24 +13,40 @@ from ..terms.term import Term
 if TYPE_CHECKING:
     from ..compile.function import GeneratedFunction
     from ..compile.source import Results
+    from ..compile.target import Target
 
-BACKENDS = ("numpy",)
+BACKENDS = {"numpy": "numpy", "jax": "jax", "torch": "torch"}
+"""The package that the code of each backend imports; each but NumPy is an extra of the same name."""
 
 
-def _known(backend: str) -> None:
+def target_of(backend: str) -> Target:
+    """How source is written for a backend.  Raises :class:`MatcalcError` for an unknown one."""
     if backend not in BACKENDS:
-        raise MatcalcError(f"there is no backend {backend!r}; there is: {', '.join(BACKENDS)}")
+        raise MatcalcError(f"there is no backend {backend!r}; there are: {', '.join(BACKENDS)}")
+    if backend == "numpy":
+        from ..compile.target import NUMPY
+
+        return NUMPY
+    found: Target = import_module(f"..compile.backends.{backend}", __package__).TARGET
+    return found
+
+
+def _installed(backend: str) -> None:
+    package = BACKENDS[backend]
+    if find_spec(package) is None:
+        hint = f"pip install 'matcalc-symbolic[{backend}]'; the source text needs no installation: .code({backend!r})"
+        raise MatcalcError(f"the backend {backend!r} needs the package {package}, which is not installed", hint=hint)
 
 
 def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (), form: str = "array") -> str:
     """Source text of a stand-alone function; ``form`` is ``array`` or ``matrix2d``, where every array is 2-D.
 
-    Raises :class:`MatcalcError` for an unknown backend.
+    Raises :class:`MatcalcError` for an unknown backend, and for an operation that the library does not have.
     """
-    _known(backend)
-    from ..compile.source import to_numpy
+    target = target_of(backend)
+    from ..compile.source import to_source
 
-    return to_numpy(term, name, inputs, form)
+    return to_source(term, name, inputs, form, target)
 
 
 def compiled(
@@ -39,11 +57,12 @@ def compiled(
     form: str = "array",
     accept: Iterable[str] = (),
 ) -> GeneratedFunction:
-    """That function, ready to call."""
-    _known(backend)
+    """That function, ready to call.  Raises :class:`MatcalcError` when the package is not installed."""
+    target = target_of(backend)
+    _installed(backend)
     from ..compile.function import compile_numpy
 
-    return compile_numpy(term, name, inputs, form, accept)
+    return compile_numpy(term, name, inputs, form, accept, target)
 
 
 def compiled_together(
@@ -55,7 +74,8 @@ def compiled_together(
     accept: Iterable[str] = (),
 ) -> GeneratedFunction:
     """A function that computes several results together and returns them as a tuple; of one result, that one."""
-    _known(backend)
+    target = target_of(backend)
+    _installed(backend)
     from ..compile.function import compile_several
 
-    return compile_several(results, name, inputs, forms, accept)
+    return compile_several(results, name, inputs, forms, accept, target)

@@ -1,0 +1,130 @@
+"""JAX: functions that ``jax.jit``, ``jax.vmap`` and ``jax.grad`` trace; sums and recurrences are ``lax`` loops."""
+
+from __future__ import annotations
+
+from ..target import Target
+from .jax_writer import JaxWriter
+from .translate import Call, Dialect, Translator, translate
+from .words import ENTRYWISE
+
+IMPORTS = """\
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy import linalg
+from jax.scipy import special
+
+jax.config.update("jax_enable_x64", True)  # of the whole process: 64 bits, as in NumPy"""
+
+
+def _asarray(_t: Translator, args: list[str], _keywords: dict[str, str]) -> str:
+    return f"jnp.asarray({args[0]}, dtype=float)"
+
+
+_SAME = (
+    *ENTRYWISE,
+    *("heaviside", "maximum", "logaddexp", "where", "sum", "max", "trace", "diag", "tril", "triu", "kron", "outer"),
+    *("eye", "zeros", "ones", "array", "block", "arange", "argmax", "triu_indices", "einsum"),
+    *("linalg.inv", "linalg.det", "linalg.slogdet", "linalg.norm", "linalg.matrix_power", "linalg.svd"),
+    *("linalg.eigh", "linalg.eigvalsh", "linalg.solve", "linalg.cholesky"),
+)
+_SCIPY = ("special.erf", "special.erfc", "special.gammaln", "special.digamma", "special.polygamma")
+
+CALLS: dict[str, Call] = {
+    **{f"np.{name}": f"jnp.{name}" for name in _SAME},
+    **{name: name for name in (*_SCIPY, "linalg.expm", "linalg.solve_sylvester")},
+    "np.pi": "jnp.pi",
+    "np.e": "jnp.e",
+    "np.asarray": _asarray,
+    "np.float64": _asarray,
+    "float": _asarray,
+    "float(relation)": lambda _t, args, _k: f"jnp.where({args[0]}, 1.0, 0.0)",
+    "np.concatenate": "_concatenate",
+    "np.linalg.pinv": lambda _t, args, keywords: f"jnp.linalg.pinv({args[0]}, rtol={keywords['rcond']})",
+}
+
+HELPERS = {
+    "_repeat": """\
+def _repeat(first, stop, by, step, values):
+    count = (stop - first) * by
+    if isinstance(count, int) and count <= 0:
+        return values
+    return lax.fori_loop(0, count, lambda i, values: step(first + by * i, values), values)
+""",
+    "_room": """\
+def _room(start, count, at):
+    return jax.tree.map(lambda s: jnp.zeros((count, *jnp.shape(s))).at[at].set(s), start)
+""",
+    "_put": """\
+def _put(states, at, state):
+    return jax.tree.map(lambda those, this: those.at[at].set(this), states, state)
+""",
+    "_at": """\
+def _at(states, at):
+    return jax.tree.map(lambda those: those[at], states)
+""",
+    "_member": """\
+def _member(family, at):
+    return family[at] if len(family) else jnp.zeros(family.shape[1:])
+""",
+    "_concatenate": """\
+def _concatenate(parts):
+    return jnp.concatenate([jnp.asarray(part, dtype=float) for part in parts])
+""",
+    "_basis": """\
+def _basis(i, n):
+    return jnp.zeros(n).at[i - 1].set(1.0)
+""",
+    "_duplication": """\
+def _duplication(n):
+    i, j = jnp.triu_indices(n)
+    k = jnp.arange(len(i))
+    return jnp.zeros((n * n, len(i))).at[i * n + j, k].set(1.0).at[j * n + i, k].set(1.0)
+""",
+    "_polar": """\
+def _polar(a):
+    u, s, v = jnp.linalg.svd(a, full_matrices=False)
+    return u * (s > 1e-12 * s[0]) @ v
+""",
+    "_sqrtm": """\
+def _sqrtm(a):  # Denman and Beavers in product form, scaled by determinants
+    n = a.shape[0]
+
+    def step(_, values):
+        m, x = values
+        scale = jnp.exp(-jnp.linalg.slogdet(m)[1] / (2 * n))
+        inverse = jnp.linalg.inv(m) / scale**2
+        return (jnp.eye(n) + (scale**2 * m + inverse) / 2) / 2, scale * x @ (jnp.eye(n) + inverse) / 2
+
+    x = lax.fori_loop(0, 24, step, (a, a))[1]
+    wrong = ~(jnp.linalg.norm(x @ x - a) <= 1e-8 * jnp.linalg.norm(a))
+    return jnp.where(wrong, jnp.nan, x)
+""",
+    "_logm": """\
+def _logm(a):  # square roots, then Gauss and Legendre's rule for log(1 + r) = integral of r / (1 + t r)
+    one = jnp.eye(a.shape[0])
+    a = lax.fori_loop(0, 6, lambda _, root: _sqrtm(root), a)
+    rule = zip(*np.polynomial.legendre.leggauss(16))
+    return 2**6 * sum(w / 2 * jnp.linalg.solve(one + (1 + t) / 2 * (a - one), a - one) for t, w in rule)
+""",
+    "_dexpm": """\
+def _dexpm(a, e, b):
+    m, n = e.shape
+    return linalg.expm(jnp.block([[a, e], [jnp.zeros((n, m)), b]]))[:m, m:]
+""",
+    "_dlogm": """\
+def _dlogm(a, e, b):
+    m, n = e.shape
+    return _logm(jnp.block([[a, e], [jnp.zeros((n, m)), b]]))[:m, m:]
+""",
+}
+
+DIALECT = Dialect("jax", IMPORTS, CALLS, HELPERS)
+
+
+def _finish(source: str) -> str:
+    return translate(source, DIALECT)
+
+
+TARGET = Target("jax", JaxWriter, _finish)
