@@ -104,6 +104,9 @@ def test_gauss_newton_needs_squares():
         mc.function("sum(exp(A*x))", "x", "gauss_newton", where="A: matrix(m,n); x: vector(n)")
     with pytest.raises(mc.MatcalcError, match="varies"):
         mc.function("x'*x*norm(A*x)^2", "x", "gauss_newton", where="A: matrix(m,n); x: vector(n)")
+    with pytest.raises(mc.MatcalcError, match="varies"):
+        where = "x: vector(n); y[i=1..N]: scalar"
+        mc.function("sum(i=1..N, y[i]^2*norm(x)^2)", ["x", "y"], "gauss_newton", where=where)
 
 
 def test_refusals():

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..calculus import derive
+from ..calculus.places import sum_out
 from ..calculus.present import present
+from ..calculus.residuals import TWO, Square, squares
 from ..errors import MatcalcError
 from ..terms import build, ops
-from ..terms.symbols import Range
 from ..terms.term import Term
-from ..terms.walk import contains
+from ..terms.walk import postorder
 
 if TYPE_CHECKING:
     from .compiled import Question
-
-TWO = build.num(2)
 
 
 def product(question: Question, wrt: Term) -> Term:
@@ -27,61 +26,30 @@ def product(question: Question, wrt: Term) -> Term:
     if not function.is_scalar:
         raw = _of(question, wrt, function)
     else:
-        raw = build.add(*(_addend(question, wrt, part, part) for part in _addends(function)))
+        raw = build.add(*(sum_out(_addend(question, wrt, one), one.indices) for one in squares(function)))
     return present(rules, rules.simplify(raw))
 
 
-def _addends(function: Term) -> tuple[Term, ...]:
-    return function.args if function.op is ops.ADD else (function,)
-
-
-def _addend(question: Question, wrt: Term, term: Term, shown: Term) -> Term:
+def _addend(question: Question, wrt: Term, one: Square) -> Term:
     """What one addend contributes."""
-    if term.op is ops.SUM:
-        ranged: Range = term.attr
-        return build.sum_over(ranged.index, *(_addend(question, wrt, part, shown) for part in _addends(term.args[0])))
-    coefficients, squared = _split(term)
-    residual = _residual(squared)
-    if residual is None:
-        if not any(contains(term, v.term) for v in question.variables):
+    if one.residual is None:
+        if not _varies(question, one.shown):
             return build.zeros(wrt.rows, wrt.cols)
         raise MatcalcError(
-            f"{shown} is no multiple of a squared norm: there is no Gauss-Newton matrix", hint="write c*norm(R)^2 + ..."
+            f"{one.shown} is no multiple of a squared norm: there is no Gauss-Newton matrix",
+            hint="write c*norm(R)^2 + ...",
         )
-    for scalar in coefficients:
-        if any(contains(scalar, v.term) for v in question.variables):
+    for scalar in one.factors:
+        if _varies(question, scalar):
             raise MatcalcError(f"the factor {scalar} of a squared norm varies: there is no Gauss-Newton matrix")
-    return build.smul(build.times(TWO, *coefficients), _of(question, wrt, residual))
+    return build.smul(build.times(TWO, *one.factors), _of(question, wrt, one.residual))
 
 
-def _split(term: Term) -> tuple[list[Term], Term]:
-    """A product of scalars as the factors before its square, and the square."""
-    if term.op is not ops.TIMES:
-        return [], term
-    squares = [f for f in term.args if _residual(f) is not None]
-    chosen = squares[-1] if squares else term.args[-1]
-    rest = list(term.args)
-    rest.remove(chosen)
-    return rest, chosen
-
-
-def _residual(term: Term) -> Term | None:
-    """The R of a squared norm."""
-    if term.op is ops.POW and term.args[0].op is ops.NORM and term.args[1] is TWO:
-        return term.args[0].args[0]
-    if term.op is ops.TOTAL:
-        inside = term.args[0]
-        if inside.op is ops.POW and inside.args[1] is TWO:
-            return inside.args[0]
-        return inside.args[0] if inside.op is ops.FUN and inside.attr == "square" else None
-    if term.op is ops.INNER and term.args[0] is term.args[1]:
-        return term.args[0]
-    whole = term.args[0] if term.op is ops.TR else term
-    if whole.op is ops.MUL and len(whole.args) == 2 and build.transpose(whole.args[0]) is whole.args[1]:
-        return whole.args[1]
-    if whole.op is ops.POW and whole.args[1] is TWO and whole.args[0].is_scalar:
-        return whole.args[0]
-    return None
+def _varies(question: Question, term: Term) -> bool:
+    """Whether a variable occurs in the term, or of a member of a family any member."""
+    families = {v.term.attr.family for v in question.variables if v.term.op is ops.MEMBER}
+    wanted = {v.term for v in question.variables}
+    return any(t in wanted or (t.op is ops.MEMBER and t.attr.family in families) for t in postorder(term))
 
 
 def _of(question: Question, wrt: Term, residual: Term) -> Term:
