@@ -129,7 +129,8 @@ def _refuse(graph: Graph) -> None:
 def _module(name: str, body: list[str], roots: Mapping[str, Term], head: Head, writer: Writer) -> str:
     modules = [module for module in ("linalg", "special") if module in writer.helpers]
     imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
-    helpers = [HELPERS[h] for h in sorted(writer.helpers) if h in HELPERS]
+    sources = {**HELPERS, **writer.own_helpers}
+    helpers = [sources[h] for h in sorted(writer.helpers) if h in sources]
     arguments = head.arguments
     parameters = f"*, {', '.join(arguments)}" if arguments else ""
     formulas = []

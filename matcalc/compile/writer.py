@@ -46,6 +46,7 @@ class Writer:
         self.needed: set[Name] = set()
         self.indexed: set[str] = set()
         self.helpers: set[str] = set()
+        self.own_helpers: dict[str, str] = {}
         self.values: dict[Key, Code] = {}
         self.waiting: dict[Key, tuple[Node, Code]] = {}
         self.top = next(n.home for n in nodes if n.home.parent is None)

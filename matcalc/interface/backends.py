@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ..compile.source import Results
     from ..compile.target import Target
 
-BACKENDS = {"numpy": "numpy", "jax": "jax", "torch": "torch"}
-"""The package that the code of each backend imports; each but NumPy is an extra of the same name."""
+BACKENDS = {"numpy": "numpy", "jax": "jax", "torch": "torch", "c": "numpy"}
+"""The package that the code of each backend imports; JAX and PyTorch are extras of the same name."""
+_MODULES = {"c": "fused"}
 
 
 def target_of(backend: str) -> Target:
@@ -27,7 +28,7 @@ def target_of(backend: str) -> Target:
         from ..compile.target import NUMPY
 
         return NUMPY
-    found: Target = import_module(f"..compile.backends.{backend}", __package__).TARGET
+    found: Target = import_module(f"..compile.backends.{_MODULES.get(backend, backend)}", __package__).TARGET
     return found
 
 

@@ -267,4 +267,3 @@ class JaxWriter(Writer):
         if run.only_last[part]:
             return self.filled("zeros", part, scope)
         return f"np.zeros(({', '.join([self._count(run, scope), *shape])},))"
-

@@ -250,7 +250,9 @@ class Translator(ast.NodeTransformer):
 _ARRAY_AT = {
     **dict.fromkeys((f"np.{name}" for name in (*ENTRYWISE, "maximum", "heaviside")), 0),
     **dict.fromkeys((f"special.{name}" for name in ("erf", "erfc", "gammaln", "digamma")), 0),
-    "np.logaddexp": 1, "special.polygamma": 1, "_sigmoid": 0,
+    "np.logaddexp": 1,
+    "special.polygamma": 1,
+    "_sigmoid": 0,
 }
 """Where the functions of numbers have their argument."""
 

@@ -1,0 +1,245 @@
+"""NumPy with the entrywise parts fused into C kernels.
+
+The entrywise nodes of one shape in one block, and the sums over them, are one loop over the entries, as far as
+nothing else stands between them: each node has a level, which rises where a fused value goes into anything else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...terms import ops
+from ...terms.dims import Dim
+from ...terms.term import Term
+from ..graph import Graph
+from ..names import Names
+from ..operators import CODE
+from ..pieces import Code
+from ..scopes import Key, Node, Scope
+from ..target import Target
+from ..writer import Writer
+from . import native
+from .kernels import CHEAP, FUNCTIONS, HEAD, Kernel, number, speaking, statements
+
+_ENTRYWISE = frozenset({ops.ADD, ops.SCALE, ops.HAD, ops.POW, ops.FUN})
+_SUMS = frozenset({ops.TOTAL, ops.INNER, ops.NORM})
+Signature = tuple[Scope, Dim, Dim]
+
+
+@dataclass(eq=False)
+class Group:
+    """The nodes of one kernel, in the order of the plan."""
+
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def worthwhile(self) -> bool:
+        """True where fusing spares a pass over the entries."""
+        work = sum(1 if _cheap(node.term) else 2 for node in self.nodes)
+        return len(self.nodes) > 1 and work > 1
+
+
+def _cheap(term: Term) -> bool:
+    if term.op is ops.FUN:
+        return term.attr in CHEAP
+    return term.op is not ops.POW or term.args[1].op is ops.NUM
+
+
+def _entrywise(node: Node, graph: Graph) -> bool:
+    term = node.term
+    if term.is_scalar or node.guards or term in graph.lookups or term.op not in _ENTRYWISE:
+        return False
+    if term.op is ops.FUN and term.attr not in FUNCTIONS:
+        return False
+    return all(t.is_scalar or t.shape == term.shape for t, _ in node.args)
+
+
+def groups(nodes: Sequence[Node], graph: Graph) -> tuple[list[Node], dict[Key, Group]]:
+    """The nodes, those of a group next to one another, and the group of each fused node."""
+    signature: dict[Key, Signature] = {}
+    level: dict[Key, int] = {}
+    for node in nodes:
+        mine = None
+        run = node.home.run or (node.home.parent.run if node.home.parent is not None else None)
+        if _entrywise(node, graph) and not (run is not None and node.term in run.only_last):
+            mine = signature[node.key] = (node.home, node.term.rows, node.term.cols)
+        level[node.key] = max(
+            (level[arg] + (arg in signature and signature[arg] != mine) for arg in node.args), default=0
+        )
+    found: dict[tuple[Signature, int], Group] = {}
+    member: dict[Key, Group] = {}
+    for node in nodes:
+        key = _place(node, signature, level)
+        if key is not None:
+            member[node.key] = found.setdefault(key, Group())
+            member[node.key].nodes.append(node)
+    member = {key: group for key, group in member.items() if group.worthwhile}
+    numbers = {group: place for place, group in enumerate(dict.fromkeys(member.values()))}
+
+    def order(at: int) -> tuple[int, int, int]:
+        group = member.get(nodes[at].key)
+        if group is None:
+            own = nodes[at].key in signature
+            return level[nodes[at].key], own * (len(numbers) + 1), at
+        return min(level[n.key] for n in group.nodes), 1 + numbers[group], at
+
+    return [nodes[at] for at in sorted(range(len(nodes)), key=order)], member
+
+
+def _place(node: Node, signature: dict[Key, Signature], level: dict[Key, int]) -> tuple[Signature, int] | None:
+    """The kernel that a node belongs to: an entrywise one, or a sum over entries of one."""
+    if node.key in signature:
+        return signature[node.key], level[node.key]
+    operands = _summed(node)
+    fused = [arg for arg in operands if arg in signature and signature[arg][0] is node.home]
+    if not fused:
+        return None
+    top = max(fused, key=level.__getitem__)
+    _, rows, cols = signature[top]
+    same = all(key[0].shape == (rows, cols) and level[key] <= level[top] for key in operands)
+    return (signature[top], level[top]) if same else None
+
+
+def _summed(node: Node) -> list[Key]:
+    """The arrays whose entries a node sums up the products of."""
+    return list(node.args) if node.term.op in _SUMS and not node.guards else []
+
+
+class FusedWriter(Writer):
+    """Writes a call of a kernel for each group of nodes."""
+
+    def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
+        ordered, self.member = groups(nodes, graph)
+        self.kernels: list[str] = []
+        self.twins: list[str] = []
+        of = self.member.get
+        top = next(n.home for n in nodes if n.home.parent is None)
+        self.visible = {key for node in ordered for key in node.args if of(key) is not of(node.key)}
+        self.visible |= {(root, top) for root in graph.roots}
+        super().__init__(names, graph, ordered)
+        if self.kernels:
+            self.own_helpers["_fused"] = _blob(self.kernels, self.twins)
+            self.helper("_fused")
+
+    def _write(self, node: Node) -> None:
+        group = self.member.get(node.key)
+        if group is None:
+            super()._write(node)
+        elif node is group.nodes[-1]:
+            self._call(group)
+
+    def _call(self, group: Group) -> None:
+        """The kernel of a group, its NumPy twin, and the line that calls it."""
+        kernel = Kernel(f"fused{len(self.kernels)}")
+        inside: dict[Key, str] = {}
+        given: dict[str, str] = {}
+        twin: list[str] = []
+
+        def operand(key: Key) -> str:
+            if key in inside:
+                return inside[key]
+            term = key[0]
+            literal = number(term.attr) if term.op is ops.NUM else None
+            if literal is not None:
+                return literal if term.attr >= 0 else f"({literal})"
+            kind, names = ("c", kernel.numbers) if term.is_scalar else ("a", kernel.arrays)
+            text = self.values[key].text
+            inside[key] = text if speaking(text) else f"{kind}{len(names)}"
+            names.append(inside[key])
+            given[inside[key]] = text
+            return inside[key]
+
+        results: list[tuple[Key, str, str]] = []
+        for node in group.nodes:
+            texts = [operand(key) for key in node.args]
+            pairs = zip(node.args, texts, strict=True)
+            codes = [self.values[key] if key[0].op is ops.NUM else Code(text) for key, text in pairs]
+            code = CODE[node.term.op](self, node, codes)
+            if node.term.is_scalar:
+                name = f"s{len(kernel.summed)}"
+                product = texts[0] if node.term.op is ops.TOTAL else f"{texts[0]} * {texts[-1]}"
+                kernel.summed.append(product)
+                shown = code.text
+                results.append((node.key, "n", "np.sqrt({})" if node.term.op is ops.NORM else "{}"))
+                twin.append(f"{name} = {shown}{' ** 2' if node.term.op is ops.NORM else ''}")
+                continue
+            name = f"v{len(kernel.values)}"
+            kernel.values.append(name)
+            inside[node.key] = name
+            kernel.lines += statements(name, node.term, texts)
+            twin.append(f"{name} = {code.text}")
+            if node.key in self.visible:
+                kernel.stored.append(name)
+                results.append((node.key, "a", "{}"))
+            if node.term in self.printable:
+                kernel.formulas = [" ".join(self.formula(node.term, node.home).split())[:110]]
+        results.sort(key=lambda result: result[1])
+        names = [self.names.numbered("t") for _ in results]
+        for name, (key, _, shown) in zip(names, results, strict=True):
+            self.values[key] = Code(shown.format(name))
+        takes = "a" * len(kernel.arrays) + "n" * len(kernel.numbers)
+        gives = "".join(kind for _, kind, _ in results)
+        inputs = [*kernel.arrays, *kernel.numbers]
+        outputs = [*kernel.stored, *(f"s{k}" for k in range(len(kernel.summed)))]
+        self.kernels.append(kernel.source())
+        self.twins.append(
+            "\n".join(
+                [
+                    f"def _{kernel.name}_by_numpy({', '.join(inputs)}):",
+                    *("    " + line for line in twin),
+                    f"    return {', '.join(outputs)}",
+                    "",
+                    "",
+                    f'_{kernel.name} = _kernel(_library_of_kernels, "{kernel.name}", "{takes}", "{gives}", '
+                    f"_{kernel.name}_by_numpy)",
+                ]
+            )
+        )
+        last = group.nodes[-1]
+        call = f"{', '.join(names)} = _{kernel.name}({', '.join(given[i] for i in inputs)})"
+        last.home.lines.append(call + self.comment(group.nodes[-1].term, last.home))
+
+
+def _blob(kernels: Sequence[str], twins: Sequence[str]) -> str:
+    parts: list[Callable[..., Any]] = [
+        *(native._compiler, native._own_folder, native._own, native._library, native._kernel)
+    ]
+    source = "\n\n".join([HEAD, *kernels])
+    return "\n\n\n".join(
+        [
+            *(inspect.getsource(part).rstrip() for part in parts),
+            f'_KERNELS = r"""{source}\n"""\n_library_of_kernels = _library(_KERNELS)',
+            *twins,
+        ]
+    )
+
+
+_IMPORTS = """\
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+"""
+
+
+def _finish(source: str) -> str:
+    return _IMPORTS + source if "_library_of_kernels" in source else source
+
+
+TARGET = Target("c", FusedWriter, _finish)
