@@ -142,3 +142,66 @@ def test_a_network_of_any_depth() -> None:
     loss = mc.derivative("norm(Y[L] - T)^2 + 1/100*sum(k=0..L-1, norm(W[k])^2)", "W[i]", where, let).function()
     for i in range(2):
         assert np.allclose(loss(X=x, T=data["T"], W=found["W"], c=found["c"], i=i), 0, atol=1e-6)
+
+
+# ---------------------------------------------------------------- constraints
+
+S = np.cov(RNG.normal(size=(4, 30)))
+
+
+@pytest.mark.parametrize("method", ["auto", "slsqp", "trust-constr"])
+def test_portfolio(method: str) -> None:
+    """The weights of least variance, S^-1*1/(1'*S^-1*1); the multiplier is the price of the budget."""
+    found = mc.minimize(
+        "1/2*w'*S*w", "w", "S: posdef(n); w: vector(n)", data={"S": S}, subject_to="sum(w) = 1", method=method
+    )
+    direct = np.linalg.solve(S, np.ones(4))
+    assert agree(solved(found), direct / direct.sum())
+    assert found.multipliers["sum(w) = 1"] == pytest.approx(1 / direct.sum(), abs=1e-8)
+
+
+@pytest.mark.parametrize("method", ["auto", "trust-constr"])
+def test_inequalities(method: str) -> None:
+    """Of a projection on the simplex the negative part is cut off at one level."""
+    c = np.array([0.9, 0.4, -0.3, 0.1])
+    found = mc.minimize(
+        "norm(w - c)^2", "w", "w, c: vector(n)", data={"c": c}, subject_to=["sum(w) = 1", "w >= 0"], method=method
+    )
+    assert agree(solved(found), [0.75, 0.25, 0, 0])
+    price = found.multipliers["sum(w) = 1"]
+    assert price == pytest.approx(-0.3, abs=1e-7)
+
+
+def test_the_price_of_the_right_side() -> None:
+    """Multipliers are derivatives of the optimal value, whichever way the condition is written, for both goals."""
+    for goal, sign in ((mc.minimize, 1.0), (mc.maximize, -1.0)):
+        for text in ("x[1] + 2*x[2] >= r", "r <= x[1] + 2*x[2]", "x[1] + 2*x[2] = r"):
+            values = []
+            for r in (3.0, 3.0 + 1e-4):
+                data = {"s": sign, "r": r}
+                found = goal("s*norm(x)^2", "x", "x: vector(2); s, r: scalar", data=data, subject_to=text)
+                values.append(solved(found) @ found.x * sign)
+            slope = (values[1] - values[0]) / 1e-4
+            price = found.multipliers[text]
+            assert price == pytest.approx(-slope if text.startswith("r") else slope, rel=1e-3)
+
+
+def test_on_the_sphere() -> None:
+    c = RNG.normal(size=3)
+    found = mc.minimize("c'*x", "x", "c, x: vector(n)", data={"c": c}, subject_to="norm(x)^2 = 1")
+    assert agree(solved(found), -c / np.linalg.norm(c))
+
+
+def test_bounds_alone() -> None:
+    c = np.array([0.3, -2.0, 0.05])
+    for method in ("auto", "lbfgs", "gauss-newton", "slsqp"):
+        found = mc.minimize("norm(x - c)^2", "x", data={"c": c}, subject_to=["x <= 1/10", "-1 <= x"], method=method)
+        assert agree(solved(found), np.clip(c, -1, 0.1)), method
+
+
+def test_doubly_stochastic() -> None:
+    c = RNG.normal(size=(3, 3))
+    conditions = ["X >= 0", "X*ones(n) = ones(n)", "X'*ones(n) = ones(n)"]
+    found = mc.minimize("norm(X - C)^2", "X", "C, X: matrix(n,n)", data={"C": c}, subject_to=conditions)
+    x = solved(found)
+    assert agree(x.sum(axis=0), 1) and agree(x.sum(axis=1), 1) and x.min() > -1e-9

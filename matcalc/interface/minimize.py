@@ -11,6 +11,7 @@ from ..errors import MatcalcError, ParseError
 from ..language.elaborate import Elaborated
 from ..language.scope import Scope
 from ..terms.symbols import Family
+from .conditions import read_conditions
 from .expr import Expr
 from .library import Let, Text, Where, _assume_all, _read, _scope, _variable
 
@@ -27,6 +28,7 @@ def minimize(
     start: Any = None,
     method: str = "auto",
     *,
+    subject_to: str | Sequence[str] = (),
     assume: str | Sequence[str] = (),
     tol: float = 1e-8,
     max_iterations: int = 10_000,
@@ -44,8 +46,10 @@ def minimize(
     are.  ``start`` is an array, or a dict of them by name; without one 0 or a random point of the declared kind.
 
     The gradient and products with the Hessian are derived, compiled and handed to SciPy.  ``method`` is ``auto``,
-    ``newton`` (trust region), ``lbfgs``, ``bfgs`` or ``cg``.  Structured unknowns stay in their set:
-    ``parametrisation`` of the result says how.
+    ``gauss-newton`` (for sums of squares), ``newton`` (trust region), ``lbfgs``, ``bfgs``, ``cg``, and under
+    constraints ``slsqp`` or ``trust-constr``.  ``subject_to`` holds equations and inequalities (``"sum(w) = 1"``,
+    ``"A*x <= b"``, entry by entry; a scalar on one side stands for every entry).  Structured unknowns stay in their
+    set: ``parametrisation`` of the result says how.
 
     Raises the errors of :func:`matcalc.parse`, :class:`ShapeError` and :class:`MatcalcError` for arrays that do not
     fit, :class:`NotDifferentiable`.  An iteration that does not converge is no error: ``converged`` is False.
@@ -62,6 +66,7 @@ def maximize(
     start: Any = None,
     method: str = "auto",
     *,
+    subject_to: str | Sequence[str] = (),
     assume: str | Sequence[str] = (),
     tol: float = 1e-8,
     max_iterations: int = 10_000,
@@ -92,7 +97,7 @@ def _run(asked: dict[str, Any], upwards: bool) -> Optimum:
     _declare_arrays(scope, {**(asked["data"] or {}), **(start or {})})
     scope.define_all(asked["let"])
     _assume_all(scope, asked["assume"])
-    task, assumed = _task(scope, asked["expr"], names, single, upwards)
+    task, assumed = _task(scope, asked["expr"], names, single, upwards, asked["subject_to"])
     settings = Settings(
         **{
             name: asked[name]
@@ -106,13 +111,16 @@ def _run(asked: dict[str, Any], upwards: bool) -> Optimum:
 
 
 @bounded
-def _task(scope: Scope, expr: Text, names: Sequence[Text], single: bool, upwards: bool) -> tuple[Any, dict[str, str]]:
+def _task(
+    scope: Scope, expr: Text, names: Sequence[Text], single: bool, upwards: bool, subject_to: str | Sequence[str]
+) -> tuple[Any, dict[str, str]]:
     """What is asked, as terms; and what was assumed about names."""
     from ..iterating.minimize import Task
     from ..iterating.problem import sought
 
     function = _read(expr, scope)
     variables: list[tuple[Elaborated, Family | None]] = [_variable(one, scope, function.term) for one in names]
+    conditions = read_conditions(subject_to, scope)
     rules = system(scope.assumptions)
     unknowns = [sought(rules, read.term, family) for read, family in variables]
     if len({u.name for u in unknowns}) < len(unknowns):
@@ -120,7 +128,7 @@ def _task(scope: Scope, expr: Text, names: Sequence[Text], single: bool, upwards
     assumed = {**function.assumed}
     for read, _ in variables:
         assumed |= read.assumed
-    return Task(rules, function.term, unknowns, dict(scope.symbols), upwards, single), assumed
+    return Task(rules, function.term, unknowns, dict(scope.symbols), conditions, upwards, single), assumed
 
 
 def _declare_arrays(scope: Scope, arrays: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .data import Array
+from .least_squares import gauss_newton
 
 if TYPE_CHECKING:
     from .run import Run
@@ -33,14 +34,13 @@ def _minimize(run: Run, x: Array, method: str, options: dict[str, Any], **more: 
     from scipy.optimize import minimize
 
     left = run.iterations_left
-    limit = {"trust-exact": "maxiter", "trust-ncg": "maxiter"}.get(method, "maxiter")
     found = minimize(
         run.objective.value_and_gradient,
         x,
         jac=True,
         method=method,
         callback=run.callback,
-        options={limit: left, **options},
+        options={"maxiter": left, **options},
         **more,
     )
     return Stopped(np.asarray(found.x, dtype=float), str(found.message).rstrip("."))
@@ -79,6 +79,7 @@ METHODS: dict[str, tuple[str, Callable[[Run, Array], Stopped]]] = {
     "lbfgs": ("L-BFGS", lbfgs),
     "bfgs": ("BFGS", bfgs),
     "cg": ("conjugate gradients", conjugate),
+    "gauss-newton": ("Gauss-Newton, trust region", gauss_newton),
 }
 """By name: what the method is called, and the function."""
 
@@ -89,7 +90,6 @@ ALIASES = {
     "trust-ncg": "newton",
     "newton-cg": "newton",
     "trust-krylov": "newton",
-    "gauss-newton": "gauss-newton",
     "gaussnewton": "gauss-newton",
     "least-squares": "gauss-newton",
 }

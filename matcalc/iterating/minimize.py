@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..calculus.system import System
@@ -12,7 +12,10 @@ from ..errors import MatcalcError, ShapeError
 from ..terms import build
 from ..terms.term import Term
 from .charts import charted
+from .constrained import ConstrainedRun
+from .constraints import Bound, Condition, Constraint, bound_of, keep_bounds, reset
 from .given import Given, given
+from .least_squares import Residuals, SquaredNorm, residuals
 from .methods import ALIASES, METHODS
 from .objective import Evaluation, Layout, Objective
 from .problem import Derivatives, Sought, second_order
@@ -20,6 +23,18 @@ from .progress import Recorder
 from .result import Optimum
 from .run import Run
 from .starts import starts
+
+CONSTRAINED = {
+    "slsqp": "SLSQP, sequential quadratic programming",
+    "trust-constr": "trust-constr, interior points in a trust region",
+}
+"""The methods that keep constraints, by name."""
+
+SLSQP = 400
+"""Up to so many coordinates SLSQP is chosen under constraints."""
+
+RESIDUALS = 200
+"""Up to so many coordinates the Gauss-Newton method is chosen for sums of squares."""
 
 NEWTON = 2000
 """Up to so many coordinates Newton's method is chosen, with more L-BFGS."""
@@ -47,6 +62,7 @@ class Task:
     function: Term
     unknowns: list[Sought]
     declared: Mapping[str, Source]
+    conditions: Sequence[Condition] = ()
     maximize: bool = False
     single: bool = False
 
@@ -58,7 +74,7 @@ def minimize(task: Task, data: Mapping[str, Any] | None, start: Mapping[str, Any
             f"what is minimized is a scalar; this is {build.show_shape(*task.function.shape)}",
             hint="minimize its norm, or the sum of its entries",
         )
-    found = given([task.function], task.unknowns, data, start, task.declared)
+    found = given([task.function, *(c.difference for c in task.conditions)], task.unknowns, data, start, task.declared)
     derivatives = Derivatives(task.system, task.function, task.unknowns, [u.term for u in task.unknowns])
     moving = [u.name for u in task.unknowns]
     found.runner.check(derivatives.first, moving)
@@ -80,25 +96,38 @@ def _best(task: Task, found: Given, derivatives: Derivatives, recorder: Recorder
     """The best of the runs, of which there are several where the set has several parts."""
     layout = _layout(task, found)
     objective = Objective(derivatives, layout, found.runner, -1.0 if task.maximize else 1.0)
-    method, notes, second = _method(objective, how)
+    constraints = _constraints(task, layout, found)
+    choice = _method(objective, how, constraints)
     arrays, told = starts(objective, found.starts, how.seed)
-    notes = [told, *notes] if told else notes
+    notes = [told, *choice.notes] if told else choice.notes
+    if choice.squared is not None and how.method == "auto" and not choice.squared.suits(objective.begin(arrays[0])):
+        choice.method = "newton" if choice.second and not layout.bounded else "lbfgs"
     best: tuple[Run, Evaluation] | None = None
     for begin in arrays:
         record = Recorder(how.progress, how.keep_points, how.seconds)
         record.started, record.deadline = recorder.started, recorder.deadline
-        run = Run(
+        run = (ConstrainedRun if choice.method in CONSTRAINED else Run)(
             objective,
-            method,
+            choice.method,
             record,
             tol=how.tol,
             max_iterations=how.max_iterations,
-            second=second,
+            second=choice.second,
+            squared_norm=choice.squared,
+            free_choice=how.method == "auto",
             callback=how.callback,
         )
-        end = run.go(objective.begin(begin))
-        record.close()
-        if best is None or end.value < best[1].value:
+        at = objective.begin(begin)
+        if isinstance(run, ConstrainedRun):
+            run.constraints = constraints
+            reset(constraints)
+            for one in constraints:
+                one.start(at)
+        try:
+            end = run.go(at)
+        finally:
+            record.close()
+        if best is None or _better(run, end, *best):
             best = (run, end)
         if run.interrupted:
             break
@@ -108,25 +137,87 @@ def _best(task: Task, found: Given, derivatives: Derivatives, recorder: Recorder
     return _optimum(task, layout, objective, best[0], best[1], notes)
 
 
-def _method(objective: Objective, how: Settings) -> tuple[str, list[str], bool]:
-    """The method, remarks about it, and whether products with the Hessian are there."""
+def _better(run: Run, end: Evaluation, other: Run, its_end: Evaluation) -> bool:
+    """Whether a run ended better than another: at a point that counts, then with the smaller value."""
+    if isinstance(run, ConstrainedRun):
+        return (not run.verdict(end)[0], end.value) < (not other.verdict(its_end)[0], its_end.value)
+    return end.value < its_end.value
+
+
+def _constraints(task: Task, layout: Layout, found: Given) -> list[Constraint]:
+    """The conditions: bounds go to the layout, the others are constraints."""
+    bounds: list[Bound] = []
+    others: list[Condition] = []
+    for condition in task.conditions:
+        bound = bound_of(task.system, condition, task.unknowns)
+        if bound is None:
+            others.append(condition)
+        else:
+            bounds.append(bound)
+    keep_bounds(bounds, layout, found.runner)
+    constraints = [Constraint(task.system, c, task.unknowns, layout, found.runner) for c in others]
+    for one in constraints:
+        one.check([u.name for u in task.unknowns])
+    return constraints
+
+
+@dataclass
+class Choice:
+    """The method, whether products with the Hessian are there, the residuals if they serve, remarks."""
+
+    method: str
+    second: bool
+    squared: SquaredNorm | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def _method(objective: Objective, how: Settings, constraints: Sequence[Constraint]) -> Choice:
+    """The method that is asked for, or the one that suits the objective."""
     asked = ALIASES.get(how.method.lower(), how.method.lower())
-    if asked != "auto" and asked not in METHODS:
-        raise MatcalcError(f"there is no method {how.method!r}", hint=f"there are: auto, {', '.join(METHODS)}")
-    names = [*(u.name for u in objective.layout.unknowns), *objective.derivatives.directions.values()]
-    why = second_order(objective.derivatives)
+    if asked != "auto" and asked not in METHODS and asked not in CONSTRAINED:
+        names = ", ".join([*METHODS, *CONSTRAINED])
+        raise MatcalcError(f"there is no method {how.method!r}", hint=f"there are: auto, {names}")
+    derivatives, layout = objective.derivatives, objective.layout
+    names_given = [*(u.name for u in layout.unknowns), *derivatives.directions.values()]
+    why = second_order(derivatives)
     if not why:
-        lacking = objective.runner.lacks(objective.derivatives.second, names)
+        lacking = objective.runner.lacks(derivatives.second, names_given)
         why = f"{', '.join(lacking)} is not given" if lacking else ""
+    notes = [f"no second derivatives: {why}"] if why else []
+    if constraints or asked in CONSTRAINED:
+        if asked in METHODS:
+            raise MatcalcError(f"{METHODS[asked][0]} keeps no constraints", hint=f"{', '.join(CONSTRAINED)} do")
+        if asked == "auto":
+            asked = "slsqp" if layout.size <= SLSQP else "trust-constr"
+        return Choice(asked, not why, None, notes)
     if why and asked == "newton":
         raise MatcalcError(f"Newton's method needs second derivatives: {why}", hint="method='lbfgs' needs the gradient")
-    if objective.layout.bounded and asked not in ("auto", "lbfgs"):
+    if layout.bounded and asked not in ("auto", "lbfgs", "gauss-newton"):
         raise MatcalcError(f"{METHODS[asked][0]} keeps no bounds", hint="method='lbfgs' does")
+    squared = _squared(objective) if asked in ("auto", "gauss-newton") else None
+    if asked == "gauss-newton" and squared is None:
+        raise MatcalcError(
+            "the Gauss-Newton method is for sums of squares", hint="write the objective as c*norm(F)^2 + ..."
+        )
     if asked != "auto":
-        return asked, [], not why
-    if objective.layout.bounded or why or objective.layout.size > NEWTON:
-        return "lbfgs", [f"no second derivatives: {why}"] if why else [], not why
-    return "newton", [], True
+        return Choice(asked, not why, squared)
+    if squared is not None and layout.size <= RESIDUALS:
+        return Choice("gauss-newton", not why, squared, notes)
+    if layout.bounded or why or layout.size > NEWTON:
+        return Choice("lbfgs", not why, None, notes)
+    return Choice("newton", True)
+
+
+def _squared(objective: Objective) -> SquaredNorm | None:
+    """The objective as a squared norm, None where it is none."""
+    derivatives = objective.derivatives
+    system = derivatives.system
+    if objective.sign < 0:
+        return None
+    parts = residuals(derivatives.scalar, derivatives.unknowns)
+    if parts is None:
+        parts = residuals(system.simplify(derivatives.scalar), derivatives.unknowns)
+    return None if parts is None else SquaredNorm(objective, Residuals(system, parts, derivatives))
 
 
 def _optimum(
@@ -146,7 +237,7 @@ def _optimum(
         gradient_norm=run.norm(end),
         converged=converged,
         message=message,
-        method=METHODS[run.method][0],
+        method=CONSTRAINED[run.method] if run.method in CONSTRAINED else METHODS[run.method][0],
         iterations=run.iterations,
         evaluations=objective.evaluations,
         products=objective.products,
@@ -155,4 +246,6 @@ def _optimum(
         trajectory=run.recorder.trajectory,
         parametrisation=told,
         notes=list(notes),
+        multipliers=run.told_multipliers(end) if isinstance(run, ConstrainedRun) and end.finite else {},
+        constraint_violation=run.conditions(end).violation if isinstance(run, ConstrainedRun) and end.finite else 0.0,
     )

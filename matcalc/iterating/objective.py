@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.names import ragged
 from ..terms.symbols import Family
 from .charts import Free
 from .data import Array, packed
@@ -134,7 +133,7 @@ class Objective:
         """The coordinates of a start, the charts put around it; what was found before is forgotten."""
         self._kept.clear()
         self.best = None
-        return self.layout.vector(arrays)
+        return np.clip(self.layout.vector(arrays), self.layout.lower, self.layout.upper)
 
     def at(self, x: Array) -> Evaluation:
         """Value and gradient; the last few points are remembered."""
@@ -206,6 +205,3 @@ class Objective:
         columns = [self.product(x, e) for e in np.eye(self.layout.size)]
         whole = np.array(columns)
         return np.asarray((whole + whole.T) / 2)
-
-
-__all__ = ["Block", "Evaluation", "Layout", "Objective", "ragged"]

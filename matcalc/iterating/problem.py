@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ from ..terms.symbols import Family, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder, substitute_indices
 from .charts import CONSTRAINING
-from .data import Array
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ class Derivatives:
     @bounded
     def second(self) -> GeneratedFunction:
         """The derivatives of the gradients along directions, one for each unknown."""
-        terms = {u.name: _whole(u, self._moved(g)) for u, g in zip(self.unknowns, self._gradients, strict=True)}
+        terms = {u.name: _whole(u, self.moved(g)) for u, g in zip(self.unknowns, self._gradients, strict=True)}
         return compile_numpy(terms, "hessian_product", self.inputs)
 
-    def _moved(self, term: Term) -> Term:
+    def moved(self, term: Term) -> Term:
         """How a term changes when all unknowns move along their directions."""
         parts = [directional(self.system, term, u.term, self._direction(u)) for u in self.unknowns]
         return self.system.simplify(build.add(*parts))
@@ -105,9 +104,6 @@ def _unused(name: str, taken: Iterable[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-Call = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Runner:
@@ -165,6 +161,3 @@ def second_order(derivatives: Derivatives) -> str:
     except NotDifferentiable as error:
         return error.message
     return ""
-
-
-__all__ = ["Array", "Derivatives", "Runner", "Sought", "second_order", "sought"]

@@ -27,7 +27,8 @@ class Optimum:
 
     ``value`` is the objective there, ``gradient_norm`` the 2-norm of its gradient by the free coordinates (under
     constraints that of the Lagrange function, along active bounds without what points outwards).  ``converged``
-    says whether the point meets the tolerance; ``message`` why it ended.
+    says whether the point meets the tolerance; ``message`` why it ended.  ``multipliers`` tell of each constraint how
+    fast the optimal value grows with its right side.
     """
 
     points: dict[str, Any]
@@ -45,7 +46,7 @@ class Optimum:
     trajectory: list[Iterate]
     parametrisation: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    multipliers: list[Any] = field(default_factory=list)
+    multipliers: dict[str, Any] = field(default_factory=dict)
     constraint_violation: float = 0.0
 
     @property

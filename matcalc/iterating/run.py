@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .data import Array
+from .least_squares import SquaredNorm
 from .methods import METHODS, Stopped
 from .objective import Evaluation, Objective
 from .progress import Recorder
@@ -20,6 +21,9 @@ ESCAPES = 5
 
 INSPECTED = 150
 """Up to so many coordinates the whole Hessian is looked at where the method has stopped."""
+
+RUNAWAY = 1e6
+"""A point this much further out than the start has run away."""
 
 POLISH = 8
 """Newton's steps at the end."""
@@ -37,13 +41,17 @@ class Run:
         tol: float,
         max_iterations: int,
         second: bool,
+        squared_norm: SquaredNorm | None = None,
+        free_choice: bool = False,
         callback: Callable[[Any], object] | None = None,
     ) -> None:
         self.objective, self.method, self.recorder = objective, method, recorder
         self.tol, self.max_iterations, self.second = tol, max_iterations, second
+        self.squared_norm = squared_norm
+        self.free_choice = free_choice
         self.user_callback = callback
         self.iterations = 0
-        self.start_norm = 1.0
+        self.start_norm, self.start_size = 1.0, 1.0
         self.stopped_by = ""
         self.interrupted = False
 
@@ -101,6 +109,7 @@ class Run:
         """From a start to where it ends; the best point so far when interrupted."""
         here = self.objective.at(x)
         self.start_norm = self.norm(here)
+        self.start_size = max(1.0, float(np.linalg.norm(x)))
         self._add(here)
         try:
             return self._go(x)
@@ -124,7 +133,7 @@ class Run:
                 continue
             if self.stopped_by:
                 break
-            x = self.polish(x)
+            x = self.finish(self.polish(x))
             away = self.leave_saddle(x) if escapes < ESCAPES else None
             if away is None:
                 break
@@ -140,6 +149,16 @@ class Run:
     message = ""
 
     # ------------------------------------------------------------ the last digits
+
+    def finish(self, x: Array) -> Array:
+        """Where another method has stopped short, Newton's method goes on, if the choice was not the user's."""
+        here = self.objective.at(x)
+        if not self.free_choice or not self.second or self.method == "newton" or self.objective.layout.bounded:
+            return x
+        if self.stopped_by or self.norm(here) <= self.tol * max(1.0, self.start_norm):
+            return x
+        stopped = METHODS["newton"][1](self, x)
+        return self.polish(self._best(self.objective.at(stopped.at)).at)
 
     def polish(self, x: Array) -> Array:
         """Newton's steps, while they make the gradient smaller."""
@@ -228,16 +247,20 @@ class Run:
         """Whether the end meets the tolerance, and what to say."""
         norm = self.norm(end)
         small = norm <= self.tol * max(1.0, self.start_norm)
-        if self.interrupted or (self.stopped_by and not small):
+        if self.interrupted:
             return False, self.stopped_by
         if small:
             return True, f"the gradient is {norm:.1e}, {self._relative(norm)}"
         close = self.distance(end)
         if close is not None and close <= self.tol:
             return True, f"Newton's step is {close:.1e} of the point: no closer by rounding"
+        far = float(np.linalg.norm(end.at))
+        if far > RUNAWAY * self.start_size:
+            where = f"the point has run away, to a norm of {far:.1e}: there may be no optimum"
+            return False, f"{self.stopped_by or self.message}; {where}"
         if end.value < -1e15 * max(1.0, abs(self.recorder.trajectory[0].value)):
             return False, "the objective falls without bound"
-        return False, f"stopped before the tolerance was met: {self.message}"
+        return False, self.stopped_by or f"stopped before the tolerance was met: {self.message}"
 
     def _relative(self, norm: float) -> str:
         if self.start_norm > 0 and np.isfinite(self.start_norm):
