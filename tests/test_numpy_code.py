@@ -592,20 +592,20 @@ def test_numpy_is_imported_only_when_code_runs():
 def test_shared_parts_are_computed_once():
     inverse = b.inv(S)
     source = to_numpy(b.add(b.mul(inverse, x, row(x), inverse), inverse))
-    assert source.count("np.linalg.inv") == 1
-    assert "t0 = np.linalg.inv(S)  # inv(S)" in source
+    assert source.count("_lu_inverse(_lu(S))") == 1
+    assert "t0 = _lu_inverse(_lu(S))  # inv(S)" in source
 
 
 def test_parts_free_of_the_index_leave_the_loop():
-    source = to_numpy(b.sum_over(I1, b.mul(b.inv(S), b.member(X, I1))))
-    assert source.index("np.linalg.inv") < source.index("for i in")
-    nested = b.sum_over(J, b.sum_over(I1, b.inner(b.mul(S, b.member(X, J)), b.member(X, I1))))
+    source = to_numpy(b.sum_over(I1, b.mul(b.inv(S), b.member(P, I1), b.member(X, I1))))
+    assert source.index("_lu(S)") < source.index("for i in")
+    nested = b.sum_over(J, b.sum_over(I1, b.mul(row(b.mul(S, b.member(X, J))), b.member(P, I1), b.member(X, I1))))
     (product,) = [line for line in to_numpy(nested).splitlines() if "= S @" in line]
     assert len(product) - len(product.lstrip()) == 8
 
 
 def test_one_index_in_two_sums_is_computed_in_each():
-    body = b.fun("exp", b.mul(row(x), b.member(X, I1)))
+    body = b.fun("exp", b.mul(row(x), b.member(P, I1), b.member(X, I1)))
     function = compare(
         b.mul(b.sum_over(I1, b.smul(body, b.member(X, I1))), row(b.sum_over(I1, b.smul(b.mul(TWO, body), z))))
     )
@@ -658,7 +658,7 @@ def test_deep_terms():
 def test_many_results_share_their_work():
     inverse = b.inv(S)
     function = compile_numpy({"gradient": b.mul(inverse, x), "value": b.tr(inverse)})
-    assert function.source.count("np.linalg.inv") == 1
+    assert function.source.count("_lu_inverse(_lu(S))") == 1
     found = function(S=2 * np.eye(2), x=[1, 2])
     assert found["value"] == 1.0
     assert np.array_equal(found["gradient"], [0.5, 1.0])
@@ -902,7 +902,7 @@ def test_the_source_of_a_recurrence_reads_well():
         b = e * dphi(a_states[k - 1])  # e[k] .* phi'(W[k-1]*y[k-1])
         if k > i + 1:
             e = W[k - 1].T @ b
-    return np.outer(b, y_states[i])
+    return b[:, None] * y_states[i]
 """
     )
     assert "where y[0] = x; y[k+1] = phi(W[k]*y[k])\n" in to_numpy(network(L))
@@ -912,7 +912,7 @@ def test_only_the_last_state_is_kept_where_no_other_is_needed():
     assert "_states" not in to_numpy(network(L))
     assert "_states" not in to_numpy(b.add(shared(T), b.mul(S, shared(T))))
     assert to_numpy(b.add(shared(T), shared(m))).count("for k") == 1
-    assert "range(max(m, T))" in to_numpy(b.add(shared(T), shared(m)))
+    assert "range(max(T, m))" in to_numpy(b.add(shared(T), shared(m)))
     assert "range(T + 1)" in to_numpy(b.add(shared(T), shared(T + 1)))
 
 

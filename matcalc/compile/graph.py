@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ..terms import ops
@@ -44,8 +44,10 @@ class Graph:
     ``terms`` are all terms as they are, ``order`` the nodes of the graph, the used before the users.
     """
 
-    def __init__(self, roots: Sequence[Term]) -> None:
+    def __init__(self, roots: Sequence[Term], meaning: Callable[[Term], Term] = lambda term: term) -> None:
         self.roots = roots
+        self.meaning = meaning
+        """The ordinary term that a node stands for."""
         self.terms = postorder(*roots)
         self.facts = _facts(roots)
         self.steps: dict[Term, tuple[Term, ...]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .primitive_source import PRIMITIVES
 from .spectral_source import SPECTRAL
 from .spectral_source import SPECTRAL_PARTS as SPECTRAL_PARTS
 
@@ -47,6 +48,7 @@ def _sigmoid(x):
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 """,
+    **PRIMITIVES,
     **SPECTRAL,
     "_softmax": """\
 def _softmax(x):

@@ -11,11 +11,13 @@ from ..terms.dims import ONE, UNBOUNDED, Dim, Name, SizeAt
 from ..terms.symbols import Family, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import attr_dims
+from .primitives import STACK, STACKSUM, WEIGHTED
 
 ENDLESS = UNBOUNDED.atom
 
 _RESERVED = frozenset({"np", "linalg", "special", "range", "float", "len", "enumerate", "next"})
 _RESERVED |= {"jax", "jnp", "lax", "torch", "max", "min"}
+STACKS = frozenset({STACK, STACKSUM, WEIGHTED})
 Source = Symbol | Family
 SCALAR, COLUMN, ROW, MATRIX = "scalar", "column", "row", "matrix"
 
@@ -50,6 +52,8 @@ def sources_of(terms: Iterable[Term]) -> list[Source]:
             found[term.attr] = None
         elif term.op is ops.MEMBER:
             found[term.attr.family] = None
+        elif term.op in STACKS:
+            found[term.attr[0]] = None
     return sorted(found, key=lambda s: (identifier(s.name), s.role == "hidden", s.stable))
 
 

@@ -16,6 +16,8 @@ from ..terms.term import Term
 from .helpers import SPECTRAL_PARTS
 from .names import COLUMN, MATRIX, ROW, SCALAR
 from .pieces import ATOM, POWER, PRODUCT, Code, as_2d, call, converted, form_of, number_code, product_code, sum_code
+from .primitive_code import PRIMITIVE_CODE
+from .primitives import SOLVE
 
 if TYPE_CHECKING:
     from .scopes import Node
@@ -71,6 +73,9 @@ def _kron(_w: Writer, node: Node, args: list[Code]) -> Code:
 
 def _power(_w: Writer, node: Node, args: list[Code]) -> Code:
     base, exponent = node.term.args
+    if exponent.op is ops.NUM and exponent.attr == -2 and not base.is_scalar:
+        below = args[0].at(POWER)
+        return product_code([Code("", ATOM, ((), (below, below), False))])
     if exponent.op is ops.NUM:
         code = _fixed_power(base, args[0], abs(exponent.attr))
         return code if exponent.attr > 0 else product_code([Code("", ATOM, ((), (code.at(POWER),), False))])
@@ -139,7 +144,9 @@ def _unvec(w: Writer, node: Node, args: list[Code]) -> Code:
 
 def _inner(_w: Writer, node: Node, args: list[Code]) -> Code:
     if form_of(node.term.args[0]) == MATRIX:
-        return call("np.sum", product_code(args).text)
+        if any(t.op in (ops.TRANSPOSE, SOLVE) for t in node.term.args):
+            return call("np.einsum", '"ij,ij"', args[0].text, args[1].text)
+        return call("np.vdot", args[0].text, args[1].text)
     return Code(f"{args[0].at(POWER)} @ {args[1].at(POWER)}", PRODUCT)
 
 
@@ -318,4 +325,5 @@ CODE: dict[Op, Emit] = {
     ops.FAMILY: _never,
     ops.PROD: _never,
     ops.STATE: _never,
+    **PRIMITIVE_CODE,
 }

@@ -43,9 +43,13 @@ def product_code(codes: Iterable[Code]) -> Code:
         negative ^= minus
     text = " * ".join(top) or "1"
     if bottom:
-        text += " / " + (bottom[0] if len(bottom) == 1 else f"({' * '.join(bottom)})")
+        repeated = len(set(bottom)) < len(bottom)  # a / b / b: the square may overflow
+        text += " / " + (" / ".join(bottom) if len(bottom) == 1 or repeated else f"({' * '.join(bottom)})")
     level = PRODUCT if negative or bottom or len(top) > 1 else POWER
-    return Code("-" + text if negative else text, level, (tuple(top), tuple(bottom), negative))
+    if negative:
+        several = len(top) + len(bottom) > 1 and not text[0].isdigit()
+        text = f"-({text})" if several else f"-{text}"  # the sign last: -x*y would copy x
+    return Code(text, level, (tuple(top), tuple(bottom), negative))
 
 
 def number_code(value: int | Fraction) -> Code:

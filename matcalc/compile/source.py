@@ -23,6 +23,7 @@ from ..terms.term import Term
 from .arguments import Head
 from .graph import Graph
 from .helpers import HELPERS
+from .lower import Known, Lowered, declared, lowered
 from .names import Names, identifier
 from .operators import CODE
 from .pieces import ALIASING, returned
@@ -69,26 +70,31 @@ def several(
     inputs: Sequence[Term] | None = None,
     forms: Mapping[str, str] | None = None,
     target: Target = NUMPY,
+    known: Known | None = None,
 ) -> str:
     """Source of a function that computes several results together, what they share once.
 
     It returns a tuple in the order of ``results``, of one result that result alone; a result of
-    several terms is a dict.  ``forms`` says for each result which form it has (see :func:`to_numpy`).
+    several terms is a dict.  ``forms`` says for each result which form it has (see :func:`to_numpy`), ``known``
+    which facts hold of terms, by which positive definite matrices get a Cholesky factor.
     """
     forms = {key: (forms or {}).get(key, "array") for key in results}
     for form in forms.values():
         if form not in FORMS:
             raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
     roots = dict(_roots(results))
-    graph = Graph(list(roots.values()))
-    _refuse(graph)
+    _refuse(Graph(list(roots.values())))
+    low = lowered(list(roots.values()), known or declared) if target.lower else Lowered(list(roots.values()), {})
+    made = dict(zip(roots.values(), low.roots, strict=True))
+    graph = Graph(low.roots, low.meaning)
     terms = graph.leaving_out_slots()
     names = Names(terms, inputs or ())
     writer = target.writer(names, graph, Plan(graph).nodes)
     told: list[str] = []
     given: set[tuple[Term, str]] = set()
 
-    def value(result: Term, form: str) -> str:
+    def value(asked: Term, form: str) -> str:
+        result = made[asked]
         text = returned(writer.root(result), result, form)
         again = (result, form) in given and not result.is_scalar and result.op not in ALIASING
         given.add((result, form))
@@ -101,7 +107,8 @@ def several(
             told.append("{" + ", ".join(f"{k!r}: {value(t, forms[key])}" for k, t in result.items()) + "}")
     head = Head(names, writer, terms, inputs or ())
     lines = [*head.lines(), *writer.lines, f"return {', '.join(told)}"]
-    return target.finish(_module(identifier(name), lines, roots, head, writer))
+    shown = {key: made[term] for key, term in roots.items()}
+    return target.finish(_module(identifier(name), lines, shown, head, writer))
 
 
 def _roots(results: Results) -> Iterator[tuple[str, Term]]:
@@ -128,7 +135,9 @@ def _refuse(graph: Graph) -> None:
 
 def _module(name: str, body: list[str], roots: Mapping[str, Term], head: Head, writer: Writer) -> str:
     modules = [module for module in ("linalg", "special") if module in writer.helpers]
+    inner = [module for module in ("blas", "lapack") if module in writer.helpers]
     imports = ["import numpy as np", *([f"from scipy import {', '.join(modules)}"] if modules else [])]
+    imports += [f"from scipy.linalg import {', '.join(inner)}"] if inner else []
     sources = {**HELPERS, **writer.own_helpers}
     helpers = [sources[h] for h in sorted(writer.helpers) if h in sources]
     arguments = head.arguments

@@ -14,11 +14,16 @@ def _as_it_is(source: str) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """How a plan becomes source: the writer of its nodes, and the last pass over the whole text."""
+    """How a plan becomes source: the writer of its nodes, and the last pass over the whole text.
+
+    With ``lower`` the passes of :mod:`.lower` come first: the writer then meets the operators of :mod:`.primitives`
+    and their helpers too.
+    """
 
     name: str
     writer: type[Writer] = Writer
     finish: Callable[[str], str] = _as_it_is
+    lower: bool = False
 
 
-NUMPY = Target("numpy")
+NUMPY = Target("numpy", lower=True)

@@ -16,6 +16,7 @@ from .graph import Graph, Lookup, is_track, track_of
 from .names import COLUMN, MATRIX, ROW, SCALAR, Names, kind_of
 from .operators import CODE
 from .pieces import POWER, PRODUCT, Code, converted, form_of, number_code, product_code, sum_code
+from .primitives import STACK
 from .scopes import Bound, Key, Node, Run, Scope, shifted
 
 LONG = 72
@@ -23,7 +24,7 @@ LONG = 72
 LARGE = 300
 """The formula of a term with more nodes than this, shared ones repeated, is not written out."""
 
-_TRIVIAL = frozenset({ops.NUM, ops.INT, ops.CONST, ops.SYM, ops.MEMBER, ops.IND})
+_TRIVIAL = frozenset({ops.NUM, ops.INT, ops.CONST, ops.SYM, ops.MEMBER, ops.IND, STACK})
 
 
 def _is_trivial(term: Term) -> bool:
@@ -48,6 +49,7 @@ class Writer:
         self.helpers: set[str] = set()
         self.own_helpers: dict[str, str] = {}
         self.values: dict[Key, Code] = {}
+        self.named: dict[Key, str] = {}
         self.waiting: dict[Key, tuple[Node, Code]] = {}
         self.top = next(n.home for n in nodes if n.home.parent is None)
         self.runs = {node.key: node.inner.run for node in nodes if is_track(node.term) and node.inner.run}
@@ -56,6 +58,14 @@ class Writer:
         self.where = [self._equations(node) for node in nodes if node.key in self.runs]
         for node in nodes:
             self._write(node)
+
+    def is_named(self, key: Key) -> bool:
+        """True when a value has a name, by which it may be used again."""
+        return key in self.named
+
+    def stays(self, node: Node) -> bool:
+        """True when a value is used only in the block in which it is computed."""
+        return all(user is node.home for user in node.uses)
 
     @property
     def lines(self) -> list[str]:
@@ -68,7 +78,7 @@ class Writer:
 
     def formula(self, term: Term, scope: Scope) -> str:
         """The formula of a term, with states of recurrences as members, indices as they are called in a block."""
-        shown = self._with_members(term, scope) if self.runs else term
+        shown = self.graph.meaning(self._with_members(term, scope) if self.runs else term)
         variables: dict[Atom, Dim] = {i: dim(scope.binding(frozenset((i,))).variable) for i in shown.indices}
         return _formula(substitute_indices(shown, variables) if variables else shown)
 
@@ -239,11 +249,14 @@ class Writer:
     def _wants_name(self, node: Node, code: Code) -> bool:
         if _is_trivial(node.term):
             return False
+        if node.term.op is ops.TRANSPOSE and node.args[0] in self.named and self.stays(node):
+            return False
         return len(node.uses) > 1 or node.uses[0] is not node.home or len(code.text) > LONG
 
     def _named(self, node: Node, code: Code) -> Code:
         name = self.names.numbered("t")
         node.home.lines.append(f"{name} = {code.text}{self.comment(node.term, node.home)}")
+        self.named[node.key] = name
         return Code(name)
 
     def _under_condition(self, node: Node, code: Code) -> None:

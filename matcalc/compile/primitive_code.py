@@ -1,0 +1,159 @@
+"""The expression of each primitive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..terms import ops
+from ..terms.dims import ONE, Dim
+from . import primitives as p
+from .names import MATRIX, SCALAR
+from .pieces import ATOM, POWER, PRODUCT, Code, call, form_of, product_code
+
+if TYPE_CHECKING:
+    from .operators import Emit
+    from .scopes import Node
+    from .writer import Writer
+
+
+def _matmul(_w: Writer, node: Node, args: list[Code]) -> Code:
+    left = node.term.args[0]
+    if left.cols is ONE and form_of(node.term) == MATRIX:
+        return Code(f"{args[0].at(ATOM)}[:, None] * {args[1].at(POWER)}", PRODUCT)
+    if left.cols is ONE:
+        return product_code(args)
+    return Code(f"{args[0].at(PRODUCT if args[0].text.count('@') else POWER)} @ {args[1].at(POWER)}", PRODUCT)
+
+
+def _product(w: Writer, _node: Node, args: list[Code]) -> Code:
+    return call(w.helper("_product"), *(a.text for a in args))
+
+
+def _rows(_w: Writer, _node: Node, args: list[Code]) -> Code:
+    return product_code([Code(f"{args[0].at(ATOM)}[:, None]"), args[1]])
+
+
+def _cols(_w: Writer, _node: Node, args: list[Code]) -> Code:
+    return product_code([args[1], args[0]])
+
+
+def _summed(axis: int) -> Emit:
+    def emit(_w: Writer, node: Node, args: list[Code]) -> Code:
+        if form_of(node.term.args[0]) != MATRIX:
+            return args[0]
+        return Code(f"{args[0].at(ATOM)}.sum(axis={axis})")
+
+    return emit
+
+
+def _rowdots(_w: Writer, node: Node, args: list[Code]) -> Code:
+    if form_of(node.term.args[0]) != MATRIX:
+        return product_code(args)
+    return call("np.einsum", '"ij,ij->i"', args[0].text, args[1].text)
+
+
+def _every_row(_w: Writer, node: Node, args: list[Code]) -> Code:
+    return args[0] if form_of(node.term.args[0]) != SCALAR else Code(args[0].text, args[0].level)
+
+
+def _every_column(_w: Writer, _node: Node, args: list[Code]) -> Code:
+    return Code(f"{args[0].at(ATOM)}[:, None]")
+
+
+def _on_diagonal(w: Writer, node: Node, args: list[Code]) -> Code:
+    own = node.term.args[0].op in p.FRESH and not w.is_named(node.args[0])
+    whole = args[0].text if own else f"{args[0].at(ATOM)}.copy()"
+    return call(w.helper("_add_diagonal"), whole, args[1].text)
+
+
+def _helped(name: str, *needed: str) -> Emit:
+    def emit(w: Writer, _node: Node, args: list[Code]) -> Code:
+        for other in (*needed, name):
+            w.helper(other)
+        return call(name, *(a.text for a in args))
+
+    return emit
+
+
+def _by_factors(name: str) -> Emit:
+    """A function of the factors of a matrix, of which there are two kinds."""
+
+    def emit(w: Writer, node: Node, args: list[Code]) -> Code:
+        kind = "cholesky" if node.term.args[0].op is p.CHOLESKY else "lu"
+        function = w.helper(f"_{kind}_{name}")
+        w.helper("lapack")
+        texts = [a.text for a in args]
+        if node.term.op is p.SOLVE and node.term.attr:
+            texts.append("transposed=True")
+        return call(function, *texts)
+
+    return emit
+
+
+def _excess(w: Writer, _node: Node, args: list[Code]) -> Code:
+    return call(w.helper("_excess"), args[0].text)
+
+
+def _stack(w: Writer, node: Node, _args: list[Code]) -> Code:
+    family, lo, hi = node.term.attr
+    name = w.names.of[family]
+    first = w.place(lo, family.index.lo, node.inner)
+    text = name if lo is family.index.lo and hi is family.index.hi else _sliced(w, name, first, lo, hi, family, node)
+    return Code(f"{text}[:, 0]" if family.rows is ONE and family.cols is not ONE else text)
+
+
+def _sliced(w: Writer, name: str, first: str, lo: Dim, hi: Dim, family: object, node: Node) -> str:
+    stop = w.dim(hi - node.term.attr[0].index.lo + 1, node.inner).text
+    return f"{name}[{first}:{stop}]"
+
+
+def _stacksum(w: Writer, node: Node, _args: list[Code]) -> Code:
+    return Code(f"{w.names.of[node.term.attr[0]]}.sum(axis=0)")
+
+
+def _weighted(w: Writer, node: Node, args: list[Code]) -> Code:
+    return call("np.tensordot", args[0].text, w.names.of[node.term.attr[0]], "1")
+
+
+def _counting(w: Writer, node: Node, _args: list[Code]) -> Code:
+    lo, hi = node.term.attr
+    return call("np.arange", w.dim(lo, node.inner).text, w.dim(hi + 1, node.inner).text, "dtype=float")
+
+
+def _kronecker(w: Writer, node: Node, args: list[Code]) -> Code:
+    attr: p.Kronecker = node.term.attr
+
+    def factor(at: int, size: Dim) -> str:
+        return w.dim(size, node.inner).text if at < 0 else args[at].text
+
+    pairs = [f"({factor(q.left, attr.left[0])}, {factor(q.right, attr.right[0])})" for q in attr.pairs]
+    return call(w.helper("_kronecker"), *pairs, *(["crossed=True"] if attr.crossed else []))
+
+
+PRIMITIVE_CODE: dict[ops.Op, Emit] = {
+    p.MATMUL: _matmul,
+    p.PRODUCT: _product,
+    p.ROWS: _rows,
+    p.COLS: _cols,
+    p.ROWSUMS: _summed(1),
+    p.COLSUMS: _summed(0),
+    p.ROWDOTS: _rowdots,
+    p.EVERY_ROW: _every_row,
+    p.EVERY_COLUMN: _every_column,
+    p.ON_DIAGONAL: _on_diagonal,
+    p.CHOLESKY: _helped("_cholesky", "lapack"),
+    p.LU: _helped("_lu", "lapack"),
+    p.SOLVE: _by_factors("solve"),
+    p.HALF_SOLVE: _helped("_half_solve", "blas"),
+    p.INVERSE: _by_factors("inverse"),
+    p.LOGDETERMINANT: _by_factors("logdet"),
+    p.DETERMINANT: _by_factors("det"),
+    p.CAPPED_EXP: _helped("_capped_exp"),
+    p.EXCESS: _excess,
+    p.SUM_LOG1P: _helped("_sum_log1p"),
+    p.STACK: _stack,
+    p.STACKSUM: _stacksum,
+    p.WEIGHTED: _weighted,
+    p.COUNTING: _counting,
+    p.KRONECKER: _kronecker,
+}

@@ -1,0 +1,142 @@
+"""Source of the helper functions that primitives need."""
+
+from __future__ import annotations
+
+PRIMITIVES = {
+    "_product": '''\
+def _product(*factors):
+    """The product of matrices in the order that takes the fewest multiplications."""
+    sizes = (len(factors[0]), *(a.shape[1] for a in factors))
+    if sizes not in _cuts:
+        _cuts[sizes] = _best_cuts(sizes)
+    cuts = _cuts[sizes]
+
+    def between(i, j):
+        if j - i == 1:
+            return factors[i]
+        k = cuts[i, j]
+        return between(i, k) @ between(k, j)
+
+    return between(0, len(factors))
+
+
+def _best_cuts(sizes):
+    count = len(sizes) - 1
+    cost, cuts = {(i, i + 1): 0 for i in range(count)}, {}
+    for width in range(2, count + 1):
+        for i in range(count - width + 1):
+            j = i + width
+            ways = [(cost[i, k] + cost[k, j] + sizes[i] * sizes[k] * sizes[j], k) for k in range(i + 1, j)]
+            cost[i, j], cuts[i, j] = min(ways)
+    return cuts
+
+
+_cuts = {}
+''',
+    "_add_diagonal": '''\
+def _add_diagonal(a, d):
+    """The matrix a, with d added to its diagonal in place."""
+    np.einsum("ii->i", a)[...] += d
+    return a
+''',
+    "_cholesky": '''\
+def _cholesky(a):
+    """The lower Cholesky factor of a positive definite matrix."""
+    factor, info = lapack.dpotrf(a.T, lower=1)
+    if info:
+        raise np.linalg.LinAlgError("a matrix that is declared positive definite is not")
+    return factor
+''',
+    "_cholesky_solve": """\
+def _cholesky_solve(factor, b):
+    return lapack.dpotrs(factor, b, lower=1)[0]
+""",
+    "_cholesky_inverse": """\
+def _cholesky_inverse(factor):
+    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
+    return lower + np.tril(lower, -1).T
+""",
+    "_cholesky_logdet": """\
+def _cholesky_logdet(factor):
+    return 2.0 * np.log(factor.diagonal()).sum()
+""",
+    "_cholesky_det": """\
+def _cholesky_det(factor):
+    return np.square(factor.diagonal()).prod()
+""",
+    "_half_solve": '''\
+def _half_solve(factor, b):
+    """inv(L)*b with the lower Cholesky factor L."""
+    return np.ascontiguousarray(blas.dtrsm(1.0, factor, b, lower=1))
+''',
+    "_lu": '''\
+def _lu(a):
+    """The factors of the transposed matrix, and the exchanges of rows."""
+    factors, exchanges, info = lapack.dgetrf(a.T)
+    if info:
+        raise np.linalg.LinAlgError("Singular matrix")
+    return factors, exchanges
+''',
+    "_lu_solve": """\
+def _lu_solve(lu, b, transposed=False):
+    return lapack.dgetrs(*lu, b, trans=0 if transposed else 1)[0]
+""",
+    "_lu_inverse": """\
+def _lu_inverse(lu):
+    return lapack.dgetri(*lu)[0].T
+""",
+    "_lu_logdet": """\
+def _lu_logdet(lu):
+    return np.log(np.abs(lu[0].diagonal())).sum()
+""",
+    "_lu_det": """\
+def _lu_det(lu):
+    odd = np.count_nonzero(lu[1] != np.arange(len(lu[1]))) % 2
+    return -lu[0].diagonal().prod() if odd else lu[0].diagonal().prod()
+""",
+    "_capped_exp": '''\
+def _capped_exp(x, out=None):
+    """exp(min(x, 700)): with e = exp(x), e/(1 + e) and log(1 + e) do not overflow."""
+    return np.exp(np.minimum(x, 700.0, out=out), out=out)
+''',
+    "_excess": '''\
+def _excess(x):
+    """The sum of what exceeds 700."""
+    return np.maximum(x - 700.0, 0.0).sum() if x.max(initial=0.0) > 700.0 else 0.0
+''',
+    "_sum_log1p": '''\
+def _sum_log1p(e, u):
+    """The sum of log(1 + e), u = 1 + e; where 1 + e has lost the digits of a small e, by log1p."""
+    total = np.log(u).sum()
+    return total if total > 0.1 * u.size else np.log1p(e).sum()
+''',
+    "_kronecker": '''\
+def _kronecker(*pairs, crossed=False):
+    """The sum of kron(a, b) over pairs (a, b); a number n stands for the identity of size n.
+
+    With crossed=True each is kron(a, b)*K, which maps vec(x) to vec(b*x'*a').
+    """
+    (m, p), (n, q) = (np.shape(f) or (f, f) for f in pairs[0])
+    dense = [pair for pair in pairs if np.ndim(pair[0]) and np.ndim(pair[1])]
+    sides = (q, p) if crossed else (p, q)
+    if not dense:
+        whole = np.zeros((m, n, *sides))
+    elif crossed and len(dense) > 1:  # for each row of a, one product over the pairs
+        rights = np.stack([b.ravel() for _, b in dense], axis=1)
+        lefts = np.stack([a for a, _ in dense], axis=1)
+        whole = np.matmul(rights, lefts).reshape(m, n, *sides)
+    else:
+        letters = "il,jk->ijkl" if crossed else "ik,jl->ijkl"
+        whole = np.einsum(letters, *dense[0])
+        for a, b in dense[1:]:
+            whole += np.einsum(letters, a, b)
+    for a, b in pairs:
+        if not np.ndim(a):
+            np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += 1.0 if not np.ndim(b) else b
+        elif not np.ndim(b):
+            blocks = np.einsum("ijjl->jil" if crossed else "ijkj->jik", whole)
+            blocks += a
+    return whole.reshape(m * n, p * q)
+''',
+}
+"""Where both factors of a pair are identities, one of them is given as a matrix."""
