@@ -17,6 +17,7 @@ from unicodedata import normalize
 from .. import __version__
 from ..bounds import bounded, limits
 from ..errors import LimitExceeded, MatcalcError, NoClosedForm, NotDifferentiable
+from .minimize_command import add_parser as add_minimize
 
 if TYPE_CHECKING:
     from ..language.syntax import Node
@@ -35,6 +36,7 @@ examples:
   matcalc diff "logdet(S)" S -w "S: posdef(n)" --steps
   matcalc solve "A'*A*x = A'*b" x -w "A: matrix(m,n); x: vector(n); b: vector(m)" --assume "A'*A is invertible"
   matcalc run FILE.mc
+  matcalc minimize FILE.mc --data data.npz
 """
 
 
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("wrt", metavar="WRT", help="the unknown; several with , between them")
     for command in (diff, solve):
         _shared_options(command)
+    add_minimize(commands, common)
     commands.add_parser("serve", parents=[common], help="the web page")
     return parser
 
@@ -352,6 +355,18 @@ class _Transcript:
         self.at = answer.end
 
 
+def _minimize(options: argparse.Namespace) -> int:
+    from .minimize_command import run
+
+    text = _read(options.file)
+    try:
+        return run(options, text)
+    except MatcalcError as error:
+        if options.file == "-" or error.text is None:
+            raise
+        raise _InFileError(options.file, error) from error
+
+
 def _serve(options: argparse.Namespace) -> int:
     print("matcalc: the web page is not available yet", file=sys.stderr)
     return NO_ANSWER
@@ -372,6 +387,7 @@ _COMMANDS: dict[str | None, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "diff": _diff,
     "solve": _solve,
+    "minimize": _minimize,
     "serve": _serve,
     None: _repl,
 }

@@ -26,7 +26,7 @@ def read_conditions(texts: str | Sequence[str], scope: Scope) -> list[Condition]
     Raises :class:`ParseError` for what is no condition, :class:`ShapeError` for sides that do not fit.
     """
     found = []
-    for text in [texts] if isinstance(texts, str) else list(texts):
+    for text in list(texts) if isinstance(texts, list | tuple) else [texts]:
         if not isinstance(text, str):
             raise ParseError(f"a constraint is text, not {type(text).__name__}")
         statement = _PREFIX + text

@@ -16,6 +16,8 @@ from .expr import Expr
 from .library import Let, Text, Where, _assume_all, _read, _scope, _variable
 
 if TYPE_CHECKING:
+    from ..iterating.constraints import Condition
+    from ..iterating.minimize import Task
     from ..iterating.result import Iterate, Optimum
 
 
@@ -81,9 +83,6 @@ def maximize(
 
 
 def _run(asked: dict[str, Any], upwards: bool) -> Optimum:
-    from ..iterating.minimize import Settings
-    from ..iterating.minimize import minimize as iterate
-
     wrt, start = asked["wrt"], asked["start"]
     single = isinstance(wrt, str | Expr)
     names: list[Text] = [wrt] if single else list(wrt)
@@ -94,18 +93,30 @@ def _run(asked: dict[str, Any], upwards: bool) -> Optimum:
             raise MatcalcError("the start of several unknowns is a dict by their names")
         start = {str(names[0]): start}
     scope = _scope(asked["where"], None, asked["expr"], *names)
-    _declare_arrays(scope, {**(asked["data"] or {}), **(start or {})})
+    declare_arrays(scope, {**(asked["data"] or {}), **(start or {})})
     scope.define_all(asked["let"])
     _assume_all(scope, asked["assume"])
     task, assumed = _task(scope, asked["expr"], names, single, upwards, asked["subject_to"])
-    settings = Settings(
-        **{
-            name: asked[name]
-            for name in ("method", "tol", "max_iterations", "seconds", "seed", "callback", "progress", "keep_points")
-        }
-    )
-    found = iterate(task, asked["data"], start, settings)
-    given = {*(asked["data"] or {}), *(start or {})}
+    settings = {name: asked[name] for name in SETTINGS}
+    return iterate(task, assumed, asked["data"], start, settings)
+
+
+SETTINGS = ("method", "tol", "max_iterations", "seconds", "seed", "callback", "progress", "keep_points")
+
+
+def iterate(
+    task: Task,
+    assumed: Mapping[str, str],
+    data: Mapping[str, Any] | None,
+    start: Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+) -> Optimum:
+    """The iteration; what was assumed about names that were not given is told with the result."""
+    from ..iterating.minimize import Settings
+    from ..iterating.minimize import minimize as run
+
+    found = run(task, data, start, Settings(**settings))
+    given = {*(data or {}), *(start or {})}
     found.notes[:0] = [f"assumed {name}: {type_}" for name, type_ in assumed.items() if name not in given]
     return found
 
@@ -113,14 +124,24 @@ def _run(asked: dict[str, Any], upwards: bool) -> Optimum:
 @bounded
 def _task(
     scope: Scope, expr: Text, names: Sequence[Text], single: bool, upwards: bool, subject_to: str | Sequence[str]
-) -> tuple[Any, dict[str, str]]:
+) -> tuple[Task, dict[str, str]]:
+    function = _read(expr, scope)
+    variables = [_variable(one, scope, function.term) for one in names]
+    return task_of(scope, function, variables, read_conditions(subject_to, scope), single, upwards)
+
+
+def task_of(
+    scope: Scope,
+    function: Elaborated,
+    variables: Sequence[tuple[Elaborated, Family | None]],
+    conditions: Sequence[Condition],
+    single: bool,
+    upwards: bool,
+) -> tuple[Task, dict[str, str]]:
     """What is asked, as terms; and what was assumed about names."""
     from ..iterating.minimize import Task
     from ..iterating.problem import sought
 
-    function = _read(expr, scope)
-    variables: list[tuple[Elaborated, Family | None]] = [_variable(one, scope, function.term) for one in names]
-    conditions = read_conditions(subject_to, scope)
     rules = system(scope.assumptions)
     unknowns = [sought(rules, read.term, family) for read, family in variables]
     if len({u.name for u in unknowns}) < len(unknowns):
@@ -131,7 +152,7 @@ def _task(
     return Task(rules, function.term, unknowns, dict(scope.symbols), conditions, upwards, single), assumed
 
 
-def _declare_arrays(scope: Scope, arrays: Mapping[str, Any]) -> None:
+def declare_arrays(scope: Scope, arrays: Mapping[str, Any]) -> None:
     """Names that nothing declares are what their arrays are."""
     import numpy as np
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -28,7 +28,8 @@ class Given:
     runner: Runner
     shapes: dict[str, list[tuple[int, ...]]]
     starts: dict[str, list[Array]]
-    notes: list[str] = field(default_factory=list)
+    firsts: dict[str, int]
+    """The number of the first member of each unknown that is a family, else 0."""
 
 
 def given(
@@ -97,7 +98,8 @@ def given(
         begun[name] = members[name] if isinstance(unknown.source, Family) else [members[name]]
         for member in begun[name]:
             check_start(f"the start of {name}", member, unknown.facts)
-    return Given(Runner(values, functions.values()), shapes, begun)
+    firsts = {u.name: sizes.value(u.source.index.lo) or 0 if isinstance(u.source, Family) else 0 for u in unknowns}
+    return Given(Runner(values, functions.values()), shapes, begun, firsts)
 
 
 def _check_members(name: str, source: Source, members: Any) -> None:

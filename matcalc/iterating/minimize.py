@@ -134,7 +134,7 @@ def _best(task: Task, found: Given, derivatives: Derivatives, recorder: Recorder
     if len(arrays) > 1:
         notes.append(f"the best of {len(arrays)} runs, one for each sign of the determinants")
     assert best is not None
-    return _optimum(task, layout, objective, best[0], best[1], notes)
+    return _optimum(task, found, objective, best[0], best[1], notes)
 
 
 def _better(run: Run, end: Evaluation, other: Run, its_end: Evaluation) -> bool:
@@ -221,8 +221,9 @@ def _squared(objective: Objective) -> SquaredNorm | None:
 
 
 def _optimum(
-    task: Task, layout: Layout, objective: Objective, run: Run, end: Evaluation, notes: Sequence[str]
+    task: Task, found: Given, objective: Objective, run: Run, end: Evaluation, notes: Sequence[str]
 ) -> Optimum:
+    layout = objective.layout
     converged, message = run.verdict(end)
     told = {}
     for block in layout.blocks:
@@ -246,6 +247,7 @@ def _optimum(
         trajectory=run.recorder.trajectory,
         parametrisation=told,
         notes=list(notes),
+        first={u.source.name: found.firsts[u.name] for u in layout.unknowns},
         multipliers=run.told_multipliers(end) if isinstance(run, ConstrainedRun) and end.finite else {},
         constraint_violation=run.conditions(end).violation if isinstance(run, ConstrainedRun) and end.finite else 0.0,
     )

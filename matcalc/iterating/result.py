@@ -48,6 +48,8 @@ class Optimum:
     notes: list[str] = field(default_factory=list)
     multipliers: dict[str, Any] = field(default_factory=dict)
     constraint_violation: float = 0.0
+    first: dict[str, int] = field(default_factory=dict)
+    """The number of the first member of each family."""
 
     @property
     def solution(self) -> Any:
@@ -70,8 +72,8 @@ class Optimum:
         """The same as ``converged``, as SciPy calls it."""
         return self.converged
 
-    def lines(self) -> list[str]:
-        """The result as text, line by line."""
+    def lines(self, notes: bool = True) -> list[str]:
+        """The result as text, line by line, remarks behind it."""
         state = "converged" if self.converged else "NOT CONVERGED"
         lines = [
             f"{self.goal} {self.value:.10g}   ({state})",
@@ -86,7 +88,27 @@ class Optimum:
             lines.append(f"{name}: {_shown(value)}")
             if name in self.parametrisation:
                 lines.append(f"  in the coordinates of {self.parametrisation[name]}")
-        return lines + [f"# {note}" for note in self.notes]
+        return lines + [f"# {note}" for note in self.notes if notes]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "goal": self.goal,
+            "value": self.value,
+            "solution": {name: _plain(value) for name, value in self.points.items()},
+            "converged": self.converged,
+            "message": self.message,
+            "method": self.method,
+            "gradient_norm": self.gradient_norm,
+            "iterations": self.iterations,
+            "evaluations": self.evaluations,
+            "seconds": self.seconds,
+            "multipliers": {text: _plain(value) for text, value in self.multipliers.items()},
+            "constraint_violation": self.constraint_violation,
+            "parametrisation": self.parametrisation,
+            "trajectory": [{"value": step.value, "gradient_norm": step.gradient_norm} for step in self.trajectory],
+            "notes": self.notes,
+        }
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -103,6 +125,13 @@ class Optimum:
         from .picture import draw
 
         return draw(self, axes)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as nested lists."""
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return np.asarray(value).tolist()
 
 
 def _shown(value: Any) -> str:

@@ -126,7 +126,7 @@ class Run:
         escapes = 0
         for _ in range(ROUNDS):
             stopped = self._step(x)
-            self.message = stopped.message
+            self.message = f"SciPy says: {stopped.message.lower()}"
             again = self.objective.layout.far(stopped.at) and not self.stopped_by
             x = self.objective.moved(self._best(self.objective.at(stopped.at)).at)
             if again:
@@ -195,6 +195,8 @@ class Run:
                 return None
             coefficients = vectors.T @ here.gradient[free]
             kept = values > 1e-11 * top
+            if np.linalg.norm(coefficients[~kept]) > 1e-6 * np.linalg.norm(coefficients):
+                return None  # downhill where the model is flat
             step[free] = -vectors[:, kept] @ (coefficients[kept] / values[kept])
             return step
         return self._by_conjugate_gradients(here, free, step)
