@@ -24,6 +24,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .bounds import limits
+    from .interface.chunked import chunked
     from .interface.compiled import function
     from .interface.derivative import Derivative
     from .interface.expr import Expr
@@ -39,6 +40,7 @@ _INTERFACE = {
     "Derivative": "derivative",
     "Expr": "expr",
     "Session": "session",
+    "chunked": "chunked",
     "function": "compiled",
     **dict.fromkeys(("convexity", "derivative", "equal", "hessian", "parse", "solve"), "library"),
     **dict.fromkeys(
@@ -76,6 +78,7 @@ __all__ = [
     "Session",
     "ShapeError",
     "UnknownName",
+    "chunked",
     "convexity",
     "derivative",
     "det",

@@ -77,6 +77,22 @@ def function(
     """
     from .backends import compiled_together
 
+    found = prepared(expr, wrt, what, where, let)
+    return compiled_together(backend, found.results, found.name, found.inputs, found.forms, found.accept)
+
+
+class Prepared(NamedTuple):
+    """The quantities as terms, and what a function of them is called, takes and gives."""
+
+    results: dict[str, Term | dict[Hashable, Term]]
+    name: str
+    inputs: list[Term]
+    forms: dict[str, str]
+    accept: list[str]
+
+
+def prepared(expr: Text, wrt: Text | Sequence[Text], what: str | Sequence[str], where: Where, let: Let) -> Prepared:
+    """The quantities that :func:`function` computes."""
     asked = [what] if isinstance(what, str) else list(what)
     for quantity in asked:
         if quantity not in QUANTITIES:
@@ -93,7 +109,7 @@ def function(
     leaves = {t: None for t in postorder(question.function) if t.op in (ops.SYM, ops.MEMBER)}
     unknown = {t.attr.name for t in postorder(question.function) if isinstance(t.attr, Unknown)}
     spare = [prefix + name for name in sorted(unknown) for prefix in ("", "d", "d2", "d3")]
-    return compiled_together(backend, named, "_and_".join(asked), list(leaves), forms, spare)
+    return Prepared(named, "_and_".join(asked), list(leaves), forms, spare)
 
 
 def _only(parts: Term | dict[Hashable, Term]) -> Term:
