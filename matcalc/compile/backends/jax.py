@@ -25,7 +25,7 @@ def _asarray(_t: Translator, args: list[str], _keywords: dict[str, str]) -> str:
 _SAME = (
     *ENTRYWISE,
     *("heaviside", "maximum", "logaddexp", "where", "sum", "max", "trace", "diag", "tril", "triu", "kron", "outer"),
-    *("eye", "zeros", "ones", "array", "block", "arange", "argmax", "triu_indices", "einsum"),
+    *("eye", "zeros", "ones", "array", "block", "arange", "argmax", "triu_indices", "einsum", "vdot"),
     *("linalg.inv", "linalg.det", "linalg.slogdet", "linalg.norm", "linalg.matrix_power", "linalg.svd"),
     *("linalg.eigh", "linalg.eigvalsh", "linalg.solve", "linalg.cholesky"),
 )

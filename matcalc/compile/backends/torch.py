@@ -70,6 +70,7 @@ CALLS: dict[str, Call] = {
     "np.heaviside": lambda _t, args, _k: f"_step({args[0]})",
     "np.array": _array,
     "np.kron": "_kron",
+    "np.vdot": lambda _t, args, _k: f"torch.sum(({args[0]}) * ({args[1]}))",
     "_sigmoid": "torch.sigmoid",
     "np.concatenate": lambda _t, args, _k: f"_concatenate({args[0]}, _like)",
     "np.block": lambda _t, args, _k: f"_block({args[0]}, _like)",
