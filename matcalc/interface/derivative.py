@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..language.scope import Scope
     from ..numeric.check import CheckResult
     from .compare import Verdict
+    from .operator import OperatorFunction
 
 ROUTES = ("differential", "vec")
 
@@ -238,6 +239,18 @@ class Derivative:
         return compiled(
             backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form), self._functions()
         )
+
+    @bounded
+    def operator(self, backend: str = "numpy") -> OperatorFunction:
+        """The Hessian, or the Jacobian, as a linear operator at a point: ``H = h.operator()(U=..., V=...)``.
+
+        A Hessian that is a sum of Kronecker products comes as a :class:`KroneckerSum`, its factors with
+        ``H.solve(v)`` (a Newton step without the matrix); everything else as a ``scipy.sparse.linalg.LinearOperator``,
+        matrix-free from the products with a direction.  Raises :class:`MatcalcError` for a gradient.
+        """
+        from .operator import operator
+
+        return operator(self, backend)
 
     def _in_form(self, form: str | None) -> Term:
         if form is None or form == self.form:
