@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .interface.derivative import Derivative
     from .interface.expr import Expr
     from .interface.functions import det, diag, hadamard, inv, kron, logdet, matrix, norm, scalar, tr, vec, vector
-    from .interface.library import convexity, derivative, equal, hessian, parse, solve
+    from .interface.library import convexity, derivative, equal, extremum, hessian, parse, solve
     from .interface.minimize import maximize, minimize
     from .interface.session import Session
     from .interface.sympy_bridge import from_sympy, to_sympy
@@ -42,7 +42,7 @@ _INTERFACE = {
     "Session": "session",
     "chunked": "chunked",
     "function": "compiled",
-    **dict.fromkeys(("convexity", "derivative", "equal", "hessian", "parse", "solve"), "library"),
+    **dict.fromkeys(("convexity", "derivative", "equal", "extremum", "hessian", "parse", "solve"), "library"),
     **dict.fromkeys(
         ("det", "diag", "hadamard", "inv", "kron", "logdet", "matrix", "norm", "scalar", "tr", "vec", "vector"),
         "functions",
@@ -84,6 +84,7 @@ __all__ = [
     "det",
     "diag",
     "equal",
+    "extremum",
     "from_sympy",
     "function",
     "hadamard",

@@ -23,6 +23,7 @@ from .operations import new_scope
 
 if TYPE_CHECKING:
     from .convexity import Convexity
+    from .extremum import Extremum
     from .solution import Solved
 
 Where = Mapping[str, str] | str | None
@@ -224,6 +225,36 @@ def solve(
     scope = _scope(where, let, *([unknowns] if isinstance(unknowns, str | Expr) else unknowns))
     _assume_all(scope, assume)
     return solve_equations(equations, unknowns, scope)
+
+
+@bounded
+def extremum(
+    objective: Text,
+    unknowns: Text | Sequence[Text],
+    where: Where = None,
+    let: Let = None,
+    subject_to: str | Sequence[str] = (),
+    assume: str | Sequence[str] = (),
+) -> Extremum:
+    """The stationary point of a scalar objective: differentiated, set to zero, solved, and its kind proved.
+
+    ``subject_to`` are equalities ``left = right``, taken into account by multipliers; ``assume`` adds facts.
+    Of several unknowns ``solution`` is a dict.  Raises :class:`NoClosedForm` naming the equation that could not
+    be isolated, :class:`ShapeError` for an objective that is no scalar.
+    """
+    from .extremum import constraints_of, extremum_of
+
+    single = isinstance(unknowns, str | Expr)
+    asked: list[Text] = [unknowns] if isinstance(unknowns, str | Expr) else list(unknowns)
+    if not asked:
+        raise ParseError("the list of unknowns is empty", hint='write ["x", "y"]')
+    scope = _scope(where, let, objective, *asked)
+    _assume_all(scope, assume)
+    function = _read(objective, scope)
+    wanted = [_read(one, scope) for one in asked]
+    constraints = constraints_of(subject_to, scope)
+    names = _names(function, *wanted)
+    return extremum_of(scope, function.term, [w.term for w in wanted], constraints, "extremum", single, names)
 
 
 @bounded

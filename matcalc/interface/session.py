@@ -44,6 +44,7 @@ from ..terms.term import Term
 from .convexity import Convexity
 from .derivative import Derivative
 from .expr import Expr, IndexNames
+from .extremum import Extremum, extremum_nodes
 from .library import Comparison, compare_terms
 from .operations import FORMS, new_scope
 from .solution import Solved, solve_nodes
@@ -78,15 +79,15 @@ class Steps:
 
     def lines(self) -> list[str]:
         """One line a step."""
-        if not self.steps:
+        if not self.steps and not isinstance(self.of, Extremum):
             return ["nothing to do: the expression is simplified as it stands"]
-        if isinstance(self.of, Convexity):
+        if isinstance(self.of, Convexity | Extremum):
             return self.of.lines()
         return (text_equations if isinstance(self.of, Solved) else text_steps)(self.steps, self.names)
 
     def latex(self) -> str:
         """The derivation, aligned."""
-        if isinstance(self.of, Convexity):
+        if isinstance(self.of, Convexity | Extremum):
             return self.of.latex(steps=True)
         if isinstance(self.of, Solved):
             return latex_equations(self.steps, self.names)
@@ -136,6 +137,8 @@ class Answer:
             return value.lines()
         if isinstance(value, Comparison):
             return [repr(value)]
+        if isinstance(value, Extremum):
+            return [value.unicode(), value.because()]
         if isinstance(value, Solved) and self.kind == "definition":
             return [expr.unicode() for expr in value.values.values()]
         return [value.unicode()]
@@ -192,6 +195,8 @@ class Answer:
         }
         if isinstance(value, Convexity):
             data["convexity"] = value.to_json()
+        if isinstance(value, Extremum):
+            data["extremum"] = value.to_json()
         if isinstance(value, Steps):
             data["steps"] = value.to_json()
         if isinstance(value, Comparison):
@@ -362,7 +367,9 @@ class Session:
         return Answer("expression", "", Expr(read.term, self.names), assumed=read.assumed, notes=read.notes)
 
     def _extremum(self, node: Node, text: str) -> Answer:
-        raise MatcalcError("extrema are not available yet; solve(D(f, x) = 0, x) gives the stationary points")
+        found, work = extremum_nodes(node, text, self.scope)
+        self._remember(work)
+        return Answer("extremum", "", found, assumed=dict(work.assumed), notes=work.notes)
 
     # ------------------------------------------------------------ questions
 

@@ -21,6 +21,7 @@ from .expr import Expr, IndexNames
 
 if TYPE_CHECKING:
     from ..compile.function import GeneratedFunction
+    from ..numeric.check import CheckResult
 
 
 class Solved:
@@ -105,6 +106,19 @@ class Solved:
         return compiled(
             backend, self._terms(), "solution", self._inputs(), accept=[str(Expr(u)) for u in self._unknowns]
         )
+
+    @bounded
+    def check(self, trials: int = 3, seed: int = 0) -> CheckResult:
+        """Puts the solution into the equations, at random data that meet the conditions; ``.ok``, ``.max_error``."""
+        from ..solving.verify import check_solution
+
+        found = self._found
+        return check_solution(
+            found.equations, self._checked_values(), found.conditions, self.system.assumptions, trials, seed
+        )
+
+    def _checked_values(self) -> dict[Term, Term]:
+        return self._found.values
 
     def _inputs(self) -> list[Term]:
         sides = [side for e in self._found.equations for side in (e.left, e.right)]

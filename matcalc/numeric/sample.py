@@ -563,12 +563,17 @@ def random_function(rng: np.random.Generator) -> Callable[[Array, int], Array]:
 
 # ---------------------------------------------------------------- requirements
 
+REQUIRABLE = (
+    *("principal", "simple", "distinct", "fixedrank", "maxrank"),
+    *("posdef", "psd", "symmetric", "orthogonal", "stiefel", "fullrank", "fullrow"),
+)
+
 _KINDS: dict[str, Callable[[Array], bool]] = {
     "positive": lambda a: bool((a > 0).all()),
     "nonneg": _FACTS["nonneg"],
     "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
     "invertible": _FACTS["invertible"],
-    **{fact: _FACTS[fact] for fact in ("principal", "simple", "distinct", "fixedrank", "maxrank")},
+    **{fact: _FACTS[fact] for fact in REQUIRABLE},
 }
 
 

@@ -222,15 +222,34 @@ def text_equation(equation: Equation, names: IndexNames | None = None) -> str:
 
 def text_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) -> list[str]:
     """The first equation, then one line a step: the equation, the strategy, the conditions with reasons."""
+    return _columns(_solution_rows(steps, names))
+
+
+def _solution_rows(
+    steps: Sequence[SolveStep], names: IndexNames | None, last: Equation | None = None
+) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    last: Equation | None = None
     for step in steps:
         if step.before != last:
             rows.append((f"  {text_equation(step.before, names)}", ""))
         where = [_reason(c, names) for c in step.conditions]
         rows.append((f"⇔ {text_equation(step.after, names)}", _beside(step.rule, where)))
         last = step.after
-    return _columns(rows)
+    return rows
+
+
+def text_extremum(
+    objective: Term,
+    starts: Sequence[tuple[Equation, str]],
+    steps: Sequence[SolveStep],
+    proof: Sequence[ProofStep],
+    names: IndexNames | None = None,
+) -> list[str]:
+    """The objective f, the equations of its stationary points, their solution, and the proof of the kind."""
+    rows = [(f"  f = {to_unicode(objective, names)}", "")]
+    rows += [(f"⇒ {text_equation(equation, names)}", f"[{label}]") for equation, label in starts]
+    last = starts[0][0] if len(starts) == 1 else None
+    return [*_columns([*rows, *_solution_rows(steps, names, last)]), *text_proof(proof, names)]
 
 
 # ---------------------------------------------------------------- LaTeX
@@ -288,15 +307,34 @@ def latex_equation(equation: Equation, names: IndexNames | None = None) -> str:
 
 def latex_equations(steps: Sequence[SolveStep], names: IndexNames | None = None) -> str:
     """The solution as an ``aligned`` block of equations."""
+    return _aligned(_solution_latex(steps, names))
+
+
+def latex_extremum(
+    objective: Term,
+    starts: Sequence[tuple[Equation, str]],
+    steps: Sequence[SolveStep],
+    proof: Sequence[ProofStep],
+    names: IndexNames | None = None,
+) -> str:
+    """The objective f, the equations of its stationary points, their solution and the proof of the kind."""
+    rows = [f"& f = {to_latex(objective, names)}"]
+    rows += [rf"\Rightarrow\;& {latex_equation(e, names)} && \text{{{_words(label)}}}" for e, label in starts]
+    last = starts[0][0] if len(starts) == 1 else None
+    rows += _solution_latex(steps, names, last)
+    rows += [rf"& {line.latex(names)} && \text{{{_words(line.rule)}}}" for line in proof]
+    return _aligned(rows)
+
+
+def _solution_latex(steps: Sequence[SolveStep], names: IndexNames | None, last: Equation | None = None) -> list[str]:
     rows: list[str] = []
-    last: Equation | None = None
     for step in steps:
         if step.before != last:
             rows.append(f"& {latex_equation(step.before, names)}")
         note = _note(step.rule, [latex_condition(c.term, c.fact, names) for c in step.conditions])
         rows.append(rf"\Leftrightarrow\;& {latex_equation(step.after, names)}{note}")
         last = step.after
-    return _aligned(rows)
+    return rows
 
 
 # ---------------------------------------------------------------- data

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
+from ..terms.ops import Op
 from ..terms.term import Term
 from ..terms.walk import postorder
 
@@ -51,3 +52,56 @@ def spread(factors: Sequence[Term], moving: Collection[Term]) -> list[Term]:
         else:
             found.append(factor)
     return found
+
+
+def upright(term: Term) -> Term:
+    """``-(a - b)*c`` as ``(b - a)*c``: a minus sign in front goes into a factor that it does not make longer."""
+    if term.op is ops.ADD:
+        return build.add(*map(upright, term.args))
+    number, rest = coefficient(term)
+    if number >= 0:
+        return term
+    turned = _turned(rest)
+    return term if turned is None else build.smul(build.num(-number), turned)
+
+
+def _turned(term: Term) -> Term | None:
+    """The negative, by the sign of a sum within a product of which an addend is negative already."""
+    op = term.op
+    if op is ops.ADD:
+        negatives = sum(coefficient(a)[0] < 0 for a in term.args)
+        return negative(term) if 2 * negatives >= len(term.args) else None
+    if op not in _MULTIPLY and op not in _ODD and not (op is ops.POW and term.args[1] is build.MINUS_ONE_NUM):
+        return None
+    for place in range(len(term.args) if op in _MULTIPLY else 1):
+        turned = _turned(term.args[place])
+        if turned is not None:
+            args = (*term.args[:place], turned, *term.args[place + 1 :])
+            make = _MULTIPLY.get(op)
+            return make(*args) if make is not None else build.with_args(term, args)
+    return None
+
+
+_MULTIPLY: dict[Op, Callable[..., Term]] = {
+    ops.MUL: build.mul,
+    ops.TIMES: build.times,
+    ops.SCALE: build.smul,
+    ops.HAD: build.had,
+}
+_ODD = frozenset({ops.TRANSPOSE, ops.SUM, ops.INV, ops.TR, ops.TOTAL, ops.DIAG})
+
+
+_PRODUCTS = frozenset({ops.ADD, ops.MUL, ops.TIMES, ops.SCALE, ops.HAD, ops.KRON, ops.MPOW})
+
+
+def is_polynomial(term: Term, unknown: Term) -> bool:
+    """True where sums, products and linear operations alone lead to the unknown, so that multiplying out shows it."""
+    moving: set[Term] = {unknown}
+    for node in postorder(term):
+        places = [i for i, a in enumerate(node.args) if a in moving]
+        if not places or node is unknown:
+            continue
+        if node.op not in _PRODUCTS and ops.ANY not in node.op.linear and not set(places) <= set(node.op.linear):
+            return False
+        moving.add(node)
+    return True

@@ -18,6 +18,7 @@ from ..terms.spectral import sqrtm
 from ..terms.term import Term
 from ..terms.walk import contains
 from .equation import Equation
+from .parts import is_polynomial
 from .strategies import Move, Need, addends
 
 
@@ -57,6 +58,8 @@ def read_product(addend: Term, unknown: Term) -> Product | None:
 def quadratic(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """``s*X*A*X + ... = 0`` for a positive definite X."""
     if unknown.is_scalar or not unknown.is_square or not system.facts.has(unknown, "symmetric"):
+        return
+    if not is_polynomial(equation.residual, unknown):
         return
     parts = addends(system.expand(equation.residual))
     second: list[Product] = []

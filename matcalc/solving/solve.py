@@ -2,96 +2,251 @@
 
 An equation is the better the fewer inverses hold the unknown, the fewer times it occurs, and the
 smaller it is.  The search is bounded; when it ends without a solution the equation that could not be
-isolated is named.
+isolated is named.  Of several unknowns one is isolated after the other, each inserted in the equations
+that remain, in the order that works.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 
+from ..bounds import Lapsed, allowance
+from ..calculus.present import present, same
 from ..calculus.system import System
+from ..calculus.system import system as with_assumptions
 from ..errors import NoClosedForm
+from ..output.text import to_unicode
 from ..rewriting.steps import stepwise
 from ..terms import build
 from ..terms.term import Term
 from ..terms.walk import contains, replace, size
+from .by_sympy import by_sympy
+from .conditions import Impossible, condition, told
 from .equation import Condition, Equation, Solution, SolveStep, occurrences, under_inverse
-from .strategies import SIMPLIFY, STRATEGIES, Move, Need
+from .fixed_point import fixed_point
+from .inner import through_inverse
+from .linear import by_vec, linear
+from .parts import upright
+from .riccati import quadratic
+from .scalar import powers
+from .strategies import (
+    SIMPLIFY,
+    Move,
+    Strategy,
+    cancel,
+    clear_inverse,
+    collect,
+    multiply_out,
+    simplify,
+    transpose_sides,
+    undo_vec,
+)
+from .transposed import eliminate_transpose
+from .undo import undo
 
-MAX_EQUATIONS = 400
+MAX_EQUATIONS = 24
 """The search looks at no more than this many equations for one unknown."""
 
+MAX_GROWTH = 2
+"""Equations this many times larger than the one that was asked, and so many nodes more, are not followed."""
 
-def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term]) -> Solution:
+SLACK = 25
+
+SECONDS = 4.0
+"""What is not isolated by then is given up."""
+
+MAX_TRIALS = 24
+"""So many choices of an equation and an unknown are tried for a system of equations."""
+
+STRATEGIES: tuple[Strategy, ...] = (
+    linear,
+    eliminate_transpose,
+    quadratic,
+    powers,
+    undo,
+    cancel,
+    undo_vec,
+    clear_inverse,
+    through_inverse,
+    transpose_sides,
+    collect,
+    simplify,
+    multiply_out,
+)
+"""In the order in which equally promising moves are tried."""
+
+LAST: tuple[Strategy, ...] = (by_vec, by_sympy)
+"""Tried on the equations seen when nothing else isolates the unknown."""
+
+
+def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term], structured: bool = True) -> Solution:
     """Solve for the unknowns, in the order that works.
 
+    With ``structured`` the conditions say what makes the values have the structure of their unknowns.
     Raises :class:`NoClosedForm` naming the equation that could not be isolated.
     """
-    open_equations = list(equations)
-    left = list(unknowns)
-    result = Solution({}, equations=list(equations))
-    while left:
-        found = _one(system, open_equations, left, result)
-        if found is None and result.values:
-            open_equations = [_inserted(e, result) for e in open_equations]
-            found = _one(system, open_equations, left, result)
-        if found is None:
-            equation, unknown = open_equations[0], left[0]
-            raise NoClosedForm(f"no strategy isolates {unknown} in {equation}")
-        equation, unknown, value = found
-        open_equations.remove(equation)
-        left.remove(unknown)
-        whole = system.simplify(replace(value, result.values))
-        if contains(whole, unknown):
-            raise NoClosedForm(f"the equations for {unknown} and the others depend on one another")
-        if whole is not value:
-            known = ", ".join(str(u) for u in result.values if contains(value, u))
-            result.steps.append(SolveStep(f"insert {known}", Equation(unknown, value), Equation(unknown, whole)))
-        for known_unknown, earlier in result.values.items():
-            result.values[known_unknown] = system.simplify(replace(earlier, {unknown: whole}))
-        result.values[unknown] = whole
-    _structure(system, result)
+    search = _Elimination(system, list(unknowns), list(equations))
+    search.run(list(equations), list(unknowns))
+    result = search.result
+    if result is None:
+        raise _no_closed_form(system, search, equations, unknowns)
+    if structured:
+        result.conditions += structure_conditions(system, result.values)
     return result
 
 
-def _inserted(equation: Equation, result: Solution) -> Equation:
-    """The equation with the unknowns found so far replaced by their values."""
-    after = Equation(replace(equation.left, result.values), replace(equation.right, result.values))
-    if after != equation:
-        known = ", ".join(str(u) for u in result.values if contains(equation.residual, u))
-        result.steps.append(SolveStep(f"insert {known}", equation, after))
-    return after
+def _no_closed_form(
+    system: System, search: _Elimination, equations: Sequence[Equation], unknowns: Sequence[Term]
+) -> NoClosedForm:
+    if search.contradiction is not None:
+        return NoClosedForm(f"the equations leave {search.contradiction}, which does not hold in general")
+    equation, unknown = search.stuck or (equations[0], unknowns[0])
+    if not any(contains(e.residual, u) for e in equations for u in unknowns):
+        return NoClosedForm(f"{unknown} does not occur in {equation}")
+    hint = None
+    form = fixed_point(system, equation, unknown)
+    if form is not None:
+        hint = f"as a fixed point: {form}"
+    return NoClosedForm(f"no strategy isolates {unknown} in {equation}", hint=hint)
 
 
-def _one(
-    system: System, equations: list[Equation], unknowns: list[Term], result: Solution
-) -> tuple[Equation, Term, Term] | None:
-    """The first pair of equation and unknown that can be solved, values free of other unknowns first."""
-    possible: list[tuple[Equation, Term, Term, list[SolveStep]]] = []
-    for equation in equations:
-        for unknown in unknowns:
-            if not contains(equation.left, unknown) and not contains(equation.right, unknown):
-                continue
-            steps = isolate_in(system, equation, unknown)
-            if steps is None:
-                continue
+@dataclass
+class _Solved:
+    """One unknown isolated in one equation, and the equations that remain before and after it is inserted."""
+
+    unknown: Term
+    value: Term
+    steps: list[SolveStep]
+    inserted: list[SolveStep] = field(default_factory=list)
+
+
+class _Elimination:
+    """Isolates one unknown after the other, the smallest value first, and goes back where that leads nowhere."""
+
+    def __init__(self, system: System, unknowns: list[Term], equations: list[Equation]) -> None:
+        self.system, self.unknowns, self.equations = system, unknowns, equations
+        self.result: Solution | None = None
+        self.trials = 0
+        self.stuck: tuple[Equation, Term] | None = None
+        self.contradiction: Equation | None = None
+        self._known: dict[tuple[Equation, Term], list[SolveStep] | None] = {}
+
+    def run(self, equations: list[Equation], unknowns: list[Term]) -> list[_Solved] | None:
+        """The unknowns in the order in which they are isolated, each in terms of those after it."""
+        if not unknowns:
+            for equation in equations:
+                if not same(self.system, equation.left, equation.right):
+                    self.contradiction = equation
+                    return None
+            return []
+        for equation, unknown, steps in self._candidates(equations, unknowns):
+            self.trials += 1
+            if self.trials > MAX_TRIALS:
+                return None
             value = steps[-1].after.right if steps else equation.right
-            if not any(contains(value, other) for other in unknowns):
-                return _accept(result, equation, unknown, value, steps)
-            possible.append((equation, unknown, value, steps))
-    return _accept(result, *possible[0]) if possible else None
+            one = _Solved(unknown, value, steps)
+            rest: list[Equation] = []
+            for other in equations:
+                if other is not equation:
+                    after = self._inserted(other, unknown, value)
+                    if after != other:
+                        one.inserted.append(SolveStep(f"insert {to_unicode(unknown)}", other, after))
+                    rest.append(after)
+            found = self.run(rest, [u for u in unknowns if u is not unknown])
+            if found is not None and (unknowns != self.unknowns or self.accept([one, *found])):
+                return [one, *found]
+        return None
+
+    def accept(self, found: list[_Solved]) -> bool:
+        """The values inserted in one another are a solution: no condition is impossible, and numbers agree."""
+        from .verify import check_solution
+
+        try:
+            result = _back(self.system, found, self.equations)
+        except Impossible:
+            return False
+        if not check_solution(result.equations, result.values, result.conditions, self.system.assumptions, trials=1):
+            return False
+        self.result = result
+        return True
+
+    def _inserted(self, equation: Equation, unknown: Term, value: Term) -> Equation:
+        if not contains(equation.residual, unknown):
+            return equation
+        put = {unknown: value}
+        return Equation(*(self.system.simplify(replace(side, put)) for side in (equation.left, equation.right)))
+
+    def _candidates(
+        self, equations: list[Equation], unknowns: list[Term]
+    ) -> Iterator[tuple[Equation, Term, list[SolveStep]]]:
+        """What can be isolated: values free of the other unknowns at once, then the smaller before the larger."""
+        coupled: list[tuple[int, int, Equation, Term, list[SolveStep]]] = []
+        for equation in equations:
+            for unknown in unknowns:
+                if not contains(equation.residual, unknown):
+                    continue
+                steps = self._isolated(equation, unknown)
+                if steps is None:
+                    continue
+                value = steps[-1].after.right if steps else equation.right
+                if not any(contains(value, other) for other in unknowns):
+                    yield equation, unknown, steps
+                    continue
+                coupled.append((size(value), len(coupled), equation, unknown, steps))
+        for _, _, equation, unknown, steps in sorted(coupled, key=lambda c: c[:2]):
+            yield equation, unknown, steps
+
+    def _isolated(self, equation: Equation, unknown: Term) -> list[SolveStep] | None:
+        key = (equation, unknown)
+        if key not in self._known:
+            self._known[key] = None
+            with suppress(Lapsed), allowance(SECONDS):
+                self._known[key] = isolate_in(self.system, equation, unknown)
+        if self._known[key] is None:
+            self.stuck = key
+        return self._known[key]
 
 
-def _accept(
-    result: Solution, equation: Equation, unknown: Term, value: Term, steps: list[SolveStep]
-) -> tuple[Equation, Term, Term]:
-    result.steps += steps
-    for step in steps:
-        for found in step.conditions:
-            if found not in result.conditions:
-                result.conditions.append(found)
-    return equation, unknown, value
+def _back(system: System, found: list[_Solved], equations: list[Equation]) -> Solution:
+    """The values inserted in one another, the last first; steps and conditions in the order of the solution."""
+    result = Solution({}, equations=equations)
+    for one in found:
+        result.steps += [*one.steps, *one.inserted]
+    for one in reversed(found):
+        whole = replace(one.value, result.values)
+        if whole is not one.value:
+            known = ", ".join(to_unicode(u) for u in result.values if contains(one.value, u))
+            whole = present(system, system.simplify(whole))
+            result.steps.append(
+                SolveStep(f"insert {known}", Equation(one.unknown, one.value), Equation(one.unknown, whole))
+            )
+        result.values[one.unknown] = whole
+    found_conditions: list[Condition] = []
+    for step in result.steps:
+        for c in step.conditions:
+            if c.fact in SIGNS and c.term in result.values:
+                found_conditions.append(replaced(c, reason=f"this root of {c.term} is meant"))
+            there = replace(c.term, result.values)
+            if there is c.term:
+                found_conditions.append(c)
+            else:
+                found_conditions.append(condition(system, (present(system, system.simplify(there)), c.fact)))
+    result.conditions = told(system, found_conditions)
+    given = {(c.term, c.fact) for c in result.conditions if not c.known}
+    inside = with_assumptions(system.assumptions | given)
+    for unknown, value in result.values.items():
+        final = upright(present(inside, inside.simplify(value)))
+        if final is not value:
+            result.steps.append(SolveStep("simplify", Equation(unknown, value), Equation(unknown, final)))
+            result.values[unknown] = final
+    return result
+
+
+SIGNS = ("positive", "nonneg")
 
 
 def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveStep] | None:
@@ -100,19 +255,28 @@ def isolate_in(system: System, equation: Equation, unknown: Term) -> list[SolveS
     parent: dict[Equation, tuple[Equation, Move] | None] = {start: None}
     counter = 0
     queue: list[tuple[tuple[int, ...], int, Equation]] = [(_cost(system, start, unknown), counter, start)]
+    largest = MAX_GROWTH * size(start.residual) + SLACK
     looked_at = 0
+    seen: list[Equation] = []
     while queue and looked_at < MAX_EQUATIONS:
         _, _, current = heapq.heappop(queue)
         looked_at += 1
+        seen.append(current)
         if current.left is unknown and not contains(current.right, unknown):
             return _path(system, parent, current)
         for strategy in STRATEGIES:
             for move in strategy(system, current, unknown):
-                if move.after in parent or not _allowed(system, move):
+                if move.after in parent or not _allowed(system, move) or size(move.after.residual) > largest:
                     continue
                 parent[move.after] = (current, move)
                 counter += 1
                 heapq.heappush(queue, (_cost(system, move.after, unknown), counter, move.after))
+    for strategy in LAST:
+        for current in sorted(seen, key=lambda e: _cost(system, e, unknown))[:3]:
+            for move in strategy(system, current, unknown):
+                if _allowed(system, move):
+                    parent[move.after] = (current, move)
+                    return _path(system, parent, move.after)
     return None
 
 
@@ -145,8 +309,17 @@ def _path(system: System, parent: dict[Equation, tuple[Equation, Move] | None], 
         if move.rule == SIMPLIFY:
             steps += reversed(_in_detail(system, before, current))
         else:
-            steps.append(SolveStep(move.rule, before, current, tuple(condition(system, need) for need in move.needs)))
+            steps += reversed(_told(system, before, move))
         current = before
+
+
+def _told(system: System, before: Equation, move: Move) -> list[SolveStep]:
+    """A move with the equations on its way."""
+    steps: list[SolveStep] = []
+    for one in (*move.via, move):
+        steps.append(SolveStep(one.rule, before, one.after, tuple(condition(system, need) for need in one.needs)))
+        before = one.after
+    return steps
 
 
 def _in_detail(system: System, before: Equation, after: Equation) -> list[SolveStep]:
@@ -160,23 +333,6 @@ def _in_detail(system: System, before: Equation, after: Equation) -> list[SolveS
     if current != after:
         steps.append(SolveStep(SIMPLIFY, current, after))
     return steps
-
-
-def condition(system: System, need: Need) -> Condition:
-    """A need as a condition, with the reason why it is known or the word that it is assumed."""
-    term, fact = need
-    proof = system.facts.explain(term, fact)
-    if not proof:
-        return Condition(term, fact, False, "assumed")
-    leaves = dict.fromkeys(
-        f"{t} is {f}" for _, reason in proof if reason.rule in ("declared", "assumed") for t, f in reason.premises
-    )
-    rows = dict.fromkeys(r.rule for _, r in proof if r.rule not in ("declared", "assumed", "scalar"))
-    because = ", ".join(leaves)
-    by = ", ".join(rows)
-    return Condition(
-        term, fact, True, "; ".join(p for p in (f"since {because}" if because else "", f"by {by}" if by else "") if p)
-    )
 
 
 STRUCTURE = (
@@ -195,19 +351,21 @@ STRUCTURE = (
 """What an unknown may be declared or assumed to be, the stronger before the weaker."""
 
 
-def _structure(system: System, result: Solution) -> None:
-    """A solution must have the structure of its unknown: shown, or told as a condition."""
-    for unknown, value in result.values.items():
-        for fact in STRUCTURE:
+def structure_conditions(system: System, values: Mapping[Term, Term]) -> list[Condition]:
+    """A value must have the structure of its unknown: shown, or told as a condition."""
+    found: list[Condition] = []
+    for unknown, value in values.items():
+        for fact in SIGNS if unknown.is_scalar else STRUCTURE:
             if not system.facts.has(unknown, fact):
                 continue
             if system.facts.has(value, fact):
-                result.conditions.append(condition(system, (value, fact)))
+                found.append(condition(system, (value, fact)))
                 break
             weaker = next((w for w in _WEAKER.get(fact, ()) if system.facts.has(value, w)), None)
             reason = f"{unknown} is to be {fact}" + (f"; it is {weaker} in any case" if weaker else "")
-            result.conditions.append(Condition(value, fact, False, reason))
+            found.append(Condition(value, fact, False, reason))
             break
+    return found
 
 
 _WEAKER = {"posdef": ("psd", "symmetric"), "psd": ("symmetric",), "positive": ("nonneg",)}

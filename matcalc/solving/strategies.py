@@ -23,11 +23,12 @@ Need = tuple[Term, str]
 
 
 class Move(NamedTuple):
-    """The next equation, the strategy's name, and what must hold."""
+    """The next equation, the strategy's name, what must hold, and the equations on the way there."""
 
     rule: str
     after: Equation
     needs: tuple[Need, ...] = ()
+    via: tuple[Move, ...] = ()
 
 
 SIMPLIFY = "simplify"
@@ -100,7 +101,7 @@ def cancel(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
             (first, rest.args[1:], "cancel on the left"),
             (last, rest.args[:-1], "cancel on the right"),
         ):
-            if factor.is_square:
+            if factor.is_square and (not contains(factor, unknown) or system.facts.has(factor, "invertible")):
                 kept = build.mul(*others)
                 yield Move(name, Equation(kept, _zero_like(kept)), ((factor, "invertible"),))
 
@@ -184,95 +185,3 @@ def multiply_out(system: System, equation: Equation, unknown: Term) -> Iterator[
     left = system.expand(equation.left)
     if left is not equation.left:
         yield Move("multiply out", Equation(left, equation.right))
-
-
-def isolate(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
-    """``s*L*X*R + C = 0`` with L, R, s, C free of the unknown: X = -s⁻¹ L⁻¹ C R⁻¹."""
-    if not _is_zero(equation.right):
-        return
-    with_unknown = [a for a in addends(equation.left) if contains(a, unknown)]
-    free = [a for a in addends(equation.left) if not contains(a, unknown)]
-    pieces = [_around(a, unknown) for a in with_unknown]
-    if not pieces or any(p is None for p in pieces):
-        return
-    around = [p for p in pieces if p is not None]
-    constant = build.neg(build.add(*free)) if free else _zero_like(equation.left)
-    first = around[0]
-    if len(around) == 1:
-        scalar, left, right = first
-    elif all(p.left == () and p.right == () for p in around):
-        scalar, left, right = build.add(*(p.scalar for p in around)), (), ()
-    elif all(p.right == first.right for p in around):
-        scalar, right = build.ONE_NUM, first.right
-        left = (
-            build.add(
-                *(build.smul(p.scalar, build.mul(*p.left) if p.left else build.eye(unknown.rows)) for p in around)
-            ),
-        )
-    elif all(p.left == first.left for p in around):
-        scalar, left = build.ONE_NUM, first.left
-        right = (
-            build.add(
-                *(build.smul(p.scalar, build.mul(*p.right) if p.right else build.eye(unknown.cols)) for p in around)
-            ),
-        )
-    else:
-        return
-    needs: list[Need] = []
-    _, symbolic = coefficient(scalar)
-    if symbolic is not build.ONE_NUM:
-        needs.append((symbolic, "nonzero"))
-    value = constant
-    for product, on_left in ((left, True), (right, False)):
-        if product:
-            matrix = build.mul(*product)
-            if not matrix.is_square:
-                return
-            needs.append((matrix, "nonzero" if matrix.is_scalar else "invertible"))
-            inverse = build.inv(matrix)
-            value = build.mul(inverse, value) if on_left else build.mul(value, inverse)
-    value = system.simplify(build.smul(build.power_of(scalar, build.MINUS_ONE_NUM), value))
-    yield Move("solve for the unknown", Equation(unknown, value), tuple(needs))
-
-
-class Around(NamedTuple):
-    """What stands around the unknown in ``scalar*left*X*right``."""
-
-    scalar: Term
-    left: tuple[Term, ...]
-    right: tuple[Term, ...]
-
-
-def _around(addend: Term, unknown: Term) -> Around | None:
-    number, rest = coefficient(addend)
-    scalar = build.num(number)
-    if rest.op is ops.SCALE:
-        if contains(rest.args[0], unknown):
-            return Around(scalar, (), ()) if rest.args[0] is unknown and unknown.is_scalar else None
-        scalar, rest = build.times(scalar, rest.args[0]), rest.args[1]
-    if rest is unknown:
-        return Around(scalar, (), ())
-    if rest.op is ops.TIMES and unknown.is_scalar:
-        others = [a for a in rest.args if a is not unknown]
-        if len(others) != len(rest.args) - 1 or any(contains(a, unknown) for a in others):
-            return None
-        return Around(build.times(scalar, *others), (), ())
-    if rest.op is not ops.MUL:
-        return None
-    at = [i for i, factor in enumerate(rest.args) if contains(factor, unknown)]
-    if len(at) != 1 or rest.args[at[0]] is not unknown:
-        return None
-    return Around(scalar, rest.args[: at[0]], rest.args[at[0] + 1 :])
-
-
-STRATEGIES: tuple[Strategy, ...] = (
-    isolate,
-    cancel,
-    undo_vec,
-    clear_inverse,
-    transpose_sides,
-    collect,
-    simplify,
-    multiply_out,
-)
-"""In the order in which equally promising moves are tried."""

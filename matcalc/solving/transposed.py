@@ -11,12 +11,13 @@ from ..terms.build import coefficient
 from ..terms.term import Term
 from ..terms.walk import contains
 from .equation import Equation
+from .parts import is_polynomial
 from .strategies import Move, addends
 
 
 def eliminate_transpose(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """``(a^2 - b^2)*X = a*C - b*C'``."""
-    if unknown.is_scalar or not unknown.is_square:
+    if unknown.is_scalar or not unknown.is_square or not is_polynomial(equation.residual, unknown):
         return
     parts = addends(system.expand(equation.residual))
     turned = build.transpose(unknown)
