@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import wraps
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, TypeVar, cast
 
 from .errors import LimitExceeded
@@ -77,13 +77,15 @@ def current() -> Limits:
 
 
 class _Watch:
-    __slots__ = ("deadline", "depth", "left", "limits")
+    __slots__ = ("deadline", "depth", "left", "limits", "part")
 
     def __init__(self, bounds: Limits) -> None:
         self.limits = bounds
         self.deadline = monotonic() + bounds.seconds if bounds.seconds is not None else None
         self.left = bounds.nodes if bounds.nodes is not None else -1
         self.depth = bounds.depth if bounds.depth is not None else 1 << 62
+        self.part: float | None = None
+        """Until when, in processor time of the thread, a part may go on."""
 
 
 _watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
@@ -104,24 +106,20 @@ def question() -> Iterator[None]:
 
 @contextmanager
 def allowance(seconds: float) -> Iterator[None]:
-    """A part of a question that may take so long and no longer.
+    """A part of a question that may take so much processor time and no more, however busy the machine is.
 
     Raises :class:`Lapsed` when that is over, :class:`LimitExceeded` when the bounds of the question are reached.
     """
     with question():
         watch = _watch.get()
         assert watch is not None
-        before = watch.deadline
-        here = monotonic() + seconds
-        watch.deadline = here if before is None else min(before, here)
+        before = watch.part
+        here = thread_time() + seconds
+        watch.part = here if before is None else min(before, here)
         try:
             yield
-        except LimitExceeded:
-            if watch.left != 0 and monotonic() > watch.deadline and (before is None or monotonic() <= before):
-                raise Lapsed("the time for this part is over") from None
-            raise
         finally:
-            watch.deadline = before
+            watch.part = before
 
 
 class Lapsed(LimitExceeded):
@@ -149,6 +147,8 @@ def tick() -> None:
     watch = _watch.get()
     if watch is not None and watch.deadline is not None and monotonic() > watch.deadline:
         raise LimitExceeded(f"the time is over: {watch.limits.seconds:g} seconds", hint=ADJUST)
+    if watch is not None and watch.part is not None and thread_time() > watch.part:
+        raise Lapsed("the time for this part is over")
 
 
 def count(depth: int) -> None:

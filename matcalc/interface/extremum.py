@@ -48,7 +48,7 @@ class Extremum(Solved):
         solution = Solution(found.values, found.conditions, found.steps, found.equations)
         super().__init__(rules, solution, unknowns, single, names)
         self.objective, self._constraints, self._point = Expr(objective, names), list(constraints), found.kind
-        self._multipliers, self._labels = found.multipliers, found.labels
+        self._multipliers, self._labels, self._inner = found.multipliers, found.labels, found.inner
 
     @property
     def kind(self) -> str:
@@ -149,7 +149,7 @@ class Extremum(Solved):
         )
 
     def _checked_values(self) -> dict[Term, Term]:
-        return {**self._found.values, **self._multipliers}
+        return {**self._found.values, **self._inner}
 
     def _inputs(self) -> list[Term]:
         sides = [side for e in self._constraints for side in (e.left, e.right)]

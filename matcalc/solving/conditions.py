@@ -72,12 +72,17 @@ def _merged(parts: dict[Need, str]) -> dict[Need, str]:
 def taken_apart(system: System, term: Term, fact: str) -> Iterator[Need]:
     """The conditions on the parts of a term that amount to the one on it."""
     number, rest = coefficient(term)
+    if rest.op is ops.ONES and fact in ("nonzero", "positive", "nonneg"):
+        rest = build.ONE_NUM
     if rest is build.ONE_NUM or rest.op is ops.ZEROS or term is build.ZERO_NUM:
         value = 0 if rest is not build.ONE_NUM else number
         if (fact in ("nonzero", "invertible", "posdef", "positive") and value == 0) or (
             fact in ("positive", "nonneg", "posdef", "psd") and value < 0
         ):
             raise Impossible
+        return
+    if rest.op is ops.SCALE and rest.args[1].op is ops.ONES and fact in ("nonzero", "positive", "nonneg"):
+        yield from taken_apart(system, build.times(build.num(number), rest.args[0]), fact)
         return
     if system.facts.has(term, fact):
         yield term, fact

@@ -39,6 +39,8 @@ class Extremum:
     """Of each equation, where it comes from."""
     kind: PointKind
     multipliers: dict[Term, Term] = field(default_factory=dict)
+    inner: dict[Term, Term] = field(default_factory=dict)
+    """Unknowns that the equations are in beside those asked for: diagonals, multipliers."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -117,6 +119,7 @@ def _stationary(
         [*(f"gradient of {of} in {u} is 0" for u in free), *("constraint" for _ in given)],
         kind,
         {m: found.values[m] for m in multipliers},
+        {t: v for t, v in found.values.items() if t not in unknowns},
     )
 
 
@@ -141,7 +144,7 @@ def _restored(
     values = dict(found.values)
     steps = list(found.steps)
     for unknown, (vector, shown) in parametrised.items():
-        value = present(rules, rules.simplify(replace(shown, {vector: values.pop(vector)})))
+        value = present(rules, rules.simplify(replace(shown, {vector: values[vector]})))
         values[unknown] = value
         steps.append(
             SolveStep(f"the diagonal of {unknown}", Equation(vector, found.values[vector]), Equation(unknown, value))

@@ -21,7 +21,7 @@ from ..calculus.system import system as with_assumptions
 from ..errors import NoClosedForm
 from ..output.text import to_unicode
 from ..rewriting.steps import stepwise
-from ..terms import build
+from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import contains, replace, size
 from .by_sympy import by_sympy
@@ -89,6 +89,7 @@ def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term
     With ``structured`` the conditions say what makes the values have the structure of their unknowns.
     Raises :class:`NoClosedForm` naming the equation that could not be isolated.
     """
+    equations = [part for equation in equations for part in _by_blocks(system, equation)]
     search = _Elimination(system, list(unknowns), list(equations))
     search.run(list(equations), list(unknowns))
     result = search.result
@@ -97,6 +98,21 @@ def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term
     if structured:
         result.conditions += structure_conditions(system, result.values)
     return result
+
+
+def _by_blocks(system: System, equation: Equation) -> list[Equation]:
+    """An equation between block matrices as equations between the blocks, where they are cut alike."""
+    left, right = system.expand(equation.left), system.expand(equation.right)
+    if left.op is not ops.BLOCK:
+        left, right = right, left
+    if left.op is not ops.BLOCK:
+        return [equation]
+    if right.op is ops.ZEROS:
+        return [Equation(part, build.zeros(*part.shape)) for part in left.args]
+    shapes = [a.shape for a in left.args]
+    if right.op is not ops.BLOCK or right.attr != left.attr or [a.shape for a in right.args] != shapes:
+        return [equation]
+    return [Equation(a, b) for a, b in zip(left.args, right.args, strict=True)]
 
 
 def _no_closed_form(
@@ -219,31 +235,32 @@ def _back(system: System, found: list[_Solved], equations: list[Equation]) -> So
     for one in reversed(found):
         whole = replace(one.value, result.values)
         if whole is not one.value:
-            known = ", ".join(to_unicode(u) for u in result.values if contains(one.value, u))
             whole = present(system, system.simplify(whole))
-            result.steps.append(
-                SolveStep(f"insert {known}", Equation(one.unknown, one.value), Equation(one.unknown, whole))
-            )
         result.values[one.unknown] = whole
-    found_conditions: list[Condition] = []
+    result.conditions = told(system, _conditions(system, result))
+    given = {(c.term, c.fact) for c in result.conditions if not c.known}
+    inside = with_assumptions(system.assumptions | given)
+    for one in reversed(found):
+        final = upright(present(inside, inside.simplify(result.values[one.unknown])))
+        result.values[one.unknown] = final
+        if final is not one.value:
+            used = ", ".join(to_unicode(u) for u in result.values if contains(one.value, u))
+            rule = f"insert {used}" if used else SIMPLIFY
+            result.steps.append(SolveStep(rule, Equation(one.unknown, one.value), Equation(one.unknown, final)))
+    return result
+
+
+def _conditions(system: System, result: Solution) -> Iterator[Condition]:
+    """The conditions of the steps, the unknowns in them replaced by their values."""
     for step in result.steps:
         for c in step.conditions:
             if c.fact in SIGNS and c.term in result.values:
-                found_conditions.append(replaced(c, reason=f"this root of {c.term} is meant"))
+                yield replaced(c, reason=f"this root of {c.term} is meant")
             there = replace(c.term, result.values)
             if there is c.term:
-                found_conditions.append(c)
+                yield c
             else:
-                found_conditions.append(condition(system, (present(system, system.simplify(there)), c.fact)))
-    result.conditions = told(system, found_conditions)
-    given = {(c.term, c.fact) for c in result.conditions if not c.known}
-    inside = with_assumptions(system.assumptions | given)
-    for unknown, value in result.values.items():
-        final = upright(present(inside, inside.simplify(value)))
-        if final is not value:
-            result.steps.append(SolveStep("simplify", Equation(unknown, value), Equation(unknown, final)))
-            result.values[unknown] = final
-    return result
+                yield condition(system, (present(system, system.simplify(there)), c.fact))
 
 
 SIGNS = ("positive", "nonneg")
@@ -317,7 +334,8 @@ def _told(system: System, before: Equation, move: Move) -> list[SolveStep]:
     """A move with the equations on its way."""
     steps: list[SolveStep] = []
     for one in (*move.via, move):
-        steps.append(SolveStep(one.rule, before, one.after, tuple(condition(system, need) for need in one.needs)))
+        needed = told(system, [condition(system, need) for need in one.needs])
+        steps.append(SolveStep(one.rule, before, one.after, tuple(needed)))
         before = one.after
     return steps
 

@@ -267,6 +267,8 @@ def _generalised(
     if (found == "minimum") == (number > 0):
         rest = build.neg(rest)
     which = "largest" if found == "maximum" else "smallest"
+    if number > 0 and _is_dyad(rest) and found == "maximum":
+        return _along_a_vector(system, unknown, rest.args[0], shape, radius, conditions)
     if coefficient(shape)[1].op is ops.EYE:
         vector = eigvecmax(rest)
         scale = build.divide(radius, _factor(shape))
@@ -287,6 +289,25 @@ def _generalised(
     return SpectralExtremum(value, found, reason, steps, (*conditions, unique))
 
 
+def _is_dyad(matrix: Term) -> bool:
+    return matrix.op is ops.MUL and len(matrix.args) == 2 and matrix.args[1] is build.transpose(matrix.args[0])
+
+
+def _along_a_vector(
+    system: System, unknown: Term, vector: Term, shape: Term, radius: Term, conditions: tuple[Condition, ...]
+) -> SpectralExtremum:
+    """The maximum of ``(v'*x)^2`` on ``x'*B*x = c``: along B^-1*v (Cauchy-Schwarz)."""
+    direction = system.simplify(build.mul(build.inv(shape), vector))
+    length = build.mul(build.transpose(vector), direction)
+    value = build.smul(build.power_of(build.divide(radius, length), HALF), direction)
+    value = present(system, system.simplify(value))
+    rule = "the maximum of the square of a linear function (Cauchy-Schwarz)"
+    along = build.mul(build.transpose(vector), unknown)
+    steps = _solved(build.smul(radius, vector), build.smul(along, build.mul(shape, unknown)), unknown, value, rule)
+    nonzero = Condition(vector, "nonzero", False, "for uniqueness up to the sign")
+    return SpectralExtremum(value, "maximum", rule, steps, (*conditions, nonzero))
+
+
 def _quotient(system: System, objective: Term, unknown: Term, kind: str | None) -> SpectralExtremum | None:
     """``x'*A*x/(x'*B*x)``: determined up to a factor; here x'*B*x = 1."""
     number, rest = coefficient(objective)
@@ -295,7 +316,7 @@ def _quotient(system: System, objective: Term, unknown: Term, kind: str | None) 
     below = [
         f.args[0] for f in rest.args if f.op is ops.POW and f.args[1] is build.MINUS_ONE_NUM and contains(f, unknown)
     ]
-    above = [f for f in rest.args if not (f.op is ops.POW and contains(f, unknown))]
+    above = [f for f in rest.args if not (f.op is ops.POW and f.args[0] in below)]
     if len(below) != 1 or not above:
         return None
     bottom = quadratic_form(system, below[0], unknown)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..calculus.present import collected
 from ..calculus.system import System
+from ..output.text import to_unicode
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.dims import ONE
@@ -133,7 +134,11 @@ def _multiplied(system: System, equation: Equation, factor: Term, on_left: bool)
     parts = [build.mul(inverse, a) if on_left else build.mul(a, inverse) for a in addends(equation.left)]
     total = build.add(*parts)
     side = "left" if on_left else "right"
-    yield Move(f"multiply from the {side} by {inverse}", Equation(total, _zero_like(total)), ((factor, "invertible"),))
+    yield Move(
+        f"multiply from the {side} by {to_unicode(inverse)}",
+        Equation(total, _zero_like(total)),
+        ((factor, "invertible"),),
+    )
 
 
 def undo_vec(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
@@ -156,6 +161,8 @@ def undo_vec(system: System, equation: Equation, unknown: Term) -> Iterator[Move
 
 def transpose_sides(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     """The unknown occurs only transposed: transpose both sides."""
+    if not _is_zero(equation.right):
+        return
     parts = addends(equation.left)
     if any(_is_row_of_vec(a) for a in parts):
         return

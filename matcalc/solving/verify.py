@@ -193,24 +193,32 @@ def _gains(
 
 def _moved(unknown: Term, value: Array, step: float, rng: np.random.Generator) -> Array:
     """A point nearby of the declared kind."""
-    facts = unknown.attr.facts if unknown.op is ops.SYM else unknown.attr.family.facts
+    facts = _facts(unknown)
     direction = rng.normal(size=value.shape) * max(1.0, float(np.max(np.abs(value), initial=0.0)))
     if facts & {"orthogonal", "stiefel"}:
         left, _, right = np.linalg.svd(value + step * direction, full_matrices=False)
         return np.asarray(left @ right)
-    if "diagonal" in facts:
-        direction = np.diag(np.diag(direction))
-    if facts & {"symmetric", "posdef", "psd"}:
-        direction = direction + direction.T
-    if "skew" in facts:
-        direction = direction - direction.T
-    if "lower" in facts:
-        direction = np.tril(direction)
-    if "upper" in facts:
-        direction = np.triu(direction)
+    direction = _along(facts, direction)
     if facts & {"positive", "posdef"}:
         step = min(step, 0.1 * _margin(value, "posdef" in facts) / max(1e-300, float(np.linalg.norm(direction))))
     return np.asarray(value + step * direction)
+
+
+def _facts(unknown: Term) -> frozenset[str]:
+    return frozenset(unknown.attr.facts if unknown.op is ops.SYM else unknown.attr.family.facts)
+
+
+def _along(facts: frozenset[str], direction: Array) -> Array:
+    """The part of a direction in the linear space of the structure."""
+    if "diagonal" in facts:
+        return np.diag(np.diag(direction))
+    if facts & {"symmetric", "posdef", "psd"}:
+        return (direction + direction.T) / 2
+    if "skew" in facts:
+        return (direction - direction.T) / 2
+    if "lower" in facts:
+        return np.tril(direction)
+    return np.triu(direction) if "upper" in facts else direction
 
 
 def _margin(value: Array, definite: bool) -> float:
@@ -232,6 +240,7 @@ def _onto(residuals: Sequence[Term], unknowns: tuple[Term, ...], env: Env) -> En
             for at in np.ndindex(value.shape):
                 unit = np.zeros(value.shape)
                 unit[at] = 1e-6
+                unit = _along(_facts(unknown), unit)
                 ahead = _stacked(residuals, _at(env, {unknown: value + unit}))
                 behind = _stacked(residuals, _at(env, {unknown: value - unit}))
                 columns.append((ahead - behind) / 2e-6)
@@ -239,7 +248,7 @@ def _onto(residuals: Sequence[Term], unknowns: tuple[Term, ...], env: Env) -> En
         for unknown in unknowns:
             value = evaluate(unknown, env)
             part, back = back[: value.size], back[value.size :]
-            env = _at(env, {unknown: value - part.reshape(value.shape)})
+            env = _at(env, {unknown: value - _along(_facts(unknown), part.reshape(value.shape))})
     return env
 
 
