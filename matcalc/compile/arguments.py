@@ -75,13 +75,19 @@ class Head:
 
     def _conversion(self, source: Source) -> str:
         name, kind = self.names.of[source], kind_of(source)
+        as_float = "float" if self.writer.thin else "dtype=float"
         if ragged(source):
-            return f"{name} = [np.asarray(a, dtype=float) for a in {name}]"
+            return f"{name} = [np.asarray(a, {as_float}) for a in {name}]"
         if isinstance(source, Family):
-            return f"{name} = np.asarray({name}, dtype=float)"
+            return f"{name} = np.asarray({name}, {as_float})"
         if kind == SCALAR:
             return f"{name} = np.float64({name})"
-        return f"{name} = np.asarray({name}, dtype=float)" + ("" if kind == MATRIX else ".reshape(-1)")
+        flat = "" if kind == MATRIX or (self.writer.thin and not self._reads_length(source)) else ".reshape(-1)"
+        return f"{name} = np.asarray({name}, {as_float}){flat}"
+
+    def _reads_length(self, source: Source) -> bool:
+        """True for a vector that gives a size: a column that is given as a matrix counts by its length."""
+        return not any(check.startswith(f"if {self.names.of[source]}.shape") for check in self.checks)
 
     def _sides(self, source: Source) -> list[Dim]:
         """The shape of the array after its conversion; of a ragged family only its length."""
@@ -194,8 +200,12 @@ class Head:
             if not sides or read or ragged(source) or not atoms <= known:
                 continue
             shape = ", ".join(self.writer.dim(d, self.writer.top).text for d in sides)
-            check = self.writer.helper("_check")
-            lines.append(f'{check}("{name}", {name}, ({shape}{"," if len(sides) == 1 else ""}))')
+            check = self.writer.helper("_shaped" if self.writer.thin else "_check")
+            wanted = f"({shape}{',' if len(sides) == 1 else ''})"
+            if self.writer.thin:
+                lines += [f"if {name}.shape != {wanted}:", f'    {name} = {check}("{name}", {name}, {wanted})']
+            else:
+                lines.append(f'{check}("{name}", {name}, {wanted})')
         return lines
 
     def described(self) -> list[str]:

@@ -18,6 +18,13 @@ def _check(name, array, shape):
     if array.shape != shape:
         raise ValueError(f"{name} has the shape {array.shape}, but {shape} is needed")
 """,
+    "_shaped": """\
+def _shaped(name, array, shape):
+    flat = array.reshape(-1) if len(shape) == 1 else array  # a column may be given as a matrix
+    if flat.shape != shape:
+        raise ValueError(f"{name} has the shape {array.shape}, but {shape} is needed")
+    return flat
+""",
     "_commutation": """\
 def _commutation(m, n):
     return np.eye(m * n).reshape(n, m, m * n).transpose(1, 0, 2).reshape(m * n, m * n)

@@ -6,6 +6,7 @@ a sum of Kronecker products of smaller ones, with or without a commutation matri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..terms import build, ops
@@ -45,7 +46,14 @@ def as_kronecker(root: Term) -> Term:
         except NoPairs:
             return again
 
-    return rebuild(root, change)
+    return rebuild(rebuild(root, change), _merged)
+
+
+def _merged(term: Term, args: tuple[Term, ...]) -> Term | None:
+    """A sum of pairs in as few as possible."""
+    if term.op is not KRONECKER:
+        return None
+    return _built(_products(apply(KRONECKER, *args, attr=term.attr), None), True)
 
 
 def _joined(term: Term) -> Term:
@@ -162,8 +170,10 @@ def _times(a: Product, b: Product) -> Product:
     return Product(scalar, build.mul(a.left, left), build.mul(a.right, right), a.crossed is not b.crossed)
 
 
-def _built(products: list[Product]) -> Term:
-    """The sum as one node; addends with a common factor are one addend."""
+def _built(products: list[Product], merge: bool = False) -> Term:
+    """The sum as one node; with ``merge``, addends with a common factor are one addend."""
+    if not merge:
+        return _node([(build.smul(q.scalar, q.left), q.right) for q in products], products[0])
     pairs: dict[Term, Term] = {}
     for q in products:
         if q.left.op is ops.EYE and q.right.op is not ops.EYE:
@@ -177,10 +187,13 @@ def _built(products: list[Product]) -> Term:
     by_left: dict[Term, Term] = {}
     for left, right in found:
         by_left[left] = build.add(by_left[left], right) if left in by_left else right
-    shape = products[0]
+    return _node(list(by_left.items()), products[0])
+
+
+def _node(pairs: Sequence[tuple[Term, Term]], shape: Product) -> Term:
     args: list[Term] = []
     places: list[Pair] = []
-    for left, right in by_left.items():
+    for left, right in pairs:
         if left.op is ops.ZEROS or right.op is ops.ZEROS:
             continue
         at = []

@@ -17,7 +17,7 @@ from .helpers import SPECTRAL_PARTS
 from .names import COLUMN, MATRIX, ROW, SCALAR
 from .pieces import ATOM, POWER, PRODUCT, Code, as_2d, call, converted, form_of, number_code, product_code, sum_code
 from .primitive_code import PRIMITIVE_CODE
-from .primitives import SOLVE
+from .primitives import CAPPED_EXP, SOLVE
 
 if TYPE_CHECKING:
     from .scopes import Node
@@ -71,10 +71,10 @@ def _kron(_w: Writer, node: Node, args: list[Code]) -> Code:
     return Code(text)
 
 
-def _power(_w: Writer, node: Node, args: list[Code]) -> Code:
+def _power(w: Writer, node: Node, args: list[Code]) -> Code:
     base, exponent = node.term.args
     if exponent.op is ops.NUM and exponent.attr == -2 and not base.is_scalar:
-        below = args[0].at(POWER)
+        below = w.spelled(node.args[0])
         return product_code([Code("", ATOM, ((), (below, below), False))])
     if exponent.op is ops.NUM:
         code = _fixed_power(base, args[0], abs(exponent.attr))
@@ -179,6 +179,18 @@ _FUNCTIONS = {
     "digamma": "special.digamma({})",
     "trigamma": "special.polygamma(1, {})",
 }
+
+
+def unary(term: Term) -> str:
+    """A statement that applies an entrywise function to the array ``{0}`` in place, where there is one."""
+    if term.op is CAPPED_EXP:
+        return "_capped_exp({0}, out={0})"
+    if term.op is ops.POW and term.args[1].op is ops.NUM:
+        return {2: "np.square({0}, out={0})", Fraction(1, 2): "np.sqrt({0}, out={0})"}.get(term.args[1].attr, "")
+    template = _FUNCTIONS.get(term.attr, "") if term.op is ops.FUN and isinstance(term.attr, str) else ""
+    if template == "np.maximum({}, 0.0)":
+        return "np.maximum({0}, 0.0, out={0})"
+    return template.replace("{}", "{0}, out={0}") if template.startswith("np.") and "{})" in template else ""
 
 
 def _function(w: Writer, node: Node, args: list[Code]) -> Code:

@@ -55,6 +55,8 @@ def product_code(codes: Iterable[Code]) -> Code:
 def number_code(value: int | Fraction) -> Code:
     """A number as an expression."""
     top, bottom = abs(value.numerator), value.denominator
+    if 1 < bottom <= 64 and bottom & (bottom - 1) == 0 and top < 1000:
+        return product_code([Code("", ATOM, ((str(top / bottom),), (), value < 0))])
     if value >= 0 and bottom == 1:
         return Code(str(top), ATOM, ((str(top),), (), False))
     return product_code([Code("", ATOM, ((str(top),), (str(bottom),) if bottom != 1 else (), value < 0))])
@@ -65,13 +67,23 @@ def call(function: str, *args: str) -> Code:
     return Code(f"{function}({', '.join(args)})")
 
 
+def positive(code: Code) -> str:
+    """The text of a product that begins with a minus, without it."""
+    if code.over is None:
+        return code.text[1:]
+    top, bottom, _ = code.over
+    return product_code([Code("", ATOM, (top, bottom, False))]).text
+
+
 def sum_code(codes: Sequence[Code]) -> Code:
     """``a + b - c``."""
     ordered = sorted(codes, key=lambda c: c.text.startswith("-")) if codes[0].text.startswith("-") else codes
     text = ordered[0].text
     for code in ordered[1:]:
         minus = code.text.startswith("-") and code.level >= PRODUCT
-        text += f" - {code.text[1:]}" if minus else f" + {code.at(PRODUCT) if code.text.startswith('-') else code.text}"
+        text += (
+            f" - {positive(code)}" if minus else f" + {code.at(PRODUCT) if code.text.startswith('-') else code.text}"
+        )
     return Code(text, ADDITIVE)
 
 

@@ -241,7 +241,7 @@ class Products:
         found: list[Term] = []
         waiting: list[Term] = []  # at the end: they need a factor on their left
         for factor in reversed(factors):
-            special = factor.op is ops.DIAG or _is_inverse(factor)
+            special = factor.op is ops.DIAG or self._is_solved(factor)
             if special and found:
                 found[0] = self._joined_left(factor, found[0])
             elif special:
@@ -287,6 +287,11 @@ class Products:
             return build.smul(matrix.args[0], self._scaled_cols(matrix.args[1], weights))
         return p.apply(p.COLS, matrix, weights)
 
+    def _is_solved(self, term: Term) -> bool:
+        """True for an inverse, perhaps transposed, that is only multiplied with."""
+        inverse = term.args[0] if term.op is ops.TRANSPOSE else term
+        return inverse.op is ops.INV and inverse not in self.work.bare
+
     def pair(self, a: Term, b: Term) -> Term:
         """The product of two lowered terms."""
         if b.cols is ONE:
@@ -328,10 +333,6 @@ class Products:
 
 
 Tree = int | tuple["Tree", "Tree"]
-
-
-def _is_inverse(term: Term) -> bool:
-    return term.op is ops.INV or (term.op is ops.TRANSPOSE and term.args[0].op is ops.INV)
 
 
 def _trees(lo: int, hi: int) -> list[Tree]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .numpy_writer import NumpyWriter
 from .writer import Writer
 
 
@@ -26,4 +27,4 @@ class Target:
     lower: bool = False
 
 
-NUMPY = Target("numpy", lower=True)
+NUMPY = Target("numpy", NumpyWriter, lower=True)

@@ -39,6 +39,9 @@ def _is_trivial(term: Term) -> bool:
 class Writer:
     """Writes the planned nodes; remembers which sizes, helpers and modules the text needs."""
 
+    thin = False
+    """Whether the head converts and checks the arguments with as few calls as possible."""
+
     def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
         self.names, self.graph = names, graph
         self.stems: dict[Term, str] = {}
@@ -50,6 +53,7 @@ class Writer:
         self.own_helpers: dict[str, str] = {}
         self.values: dict[Key, Code] = {}
         self.named: dict[Key, str] = {}
+        self.nodes = {node.key: node for node in nodes}
         self.waiting: dict[Key, tuple[Node, Code]] = {}
         self.top = next(n.home for n in nodes if n.home.parent is None)
         self.runs = {node.key: node.inner.run for node in nodes if is_track(node.term) and node.inner.run}
@@ -67,6 +71,13 @@ class Writer:
         """True when a value is used only in the block in which it is computed."""
         return all(user is node.home for user in node.uses)
 
+    def spelled(self, key: Key) -> str:
+        """The text of a value that stands several times in an expression: a name, or it gets one."""
+        code = self.values[key]
+        if not code.text.isidentifier():
+            code = self.values[key] = self._named(self.nodes[key], code)
+        return code.text
+
     @property
     def lines(self) -> list[str]:
         """The lines of the body, the return left out."""
@@ -78,13 +89,14 @@ class Writer:
 
     def formula(self, term: Term, scope: Scope) -> str:
         """The formula of a term, with states of recurrences as members, indices as they are called in a block."""
-        shown = self.graph.meaning(self._with_members(term, scope) if self.runs else term)
+        shown = self._with_members(term, scope) if self.runs else self.graph.meaning(term)
         variables: dict[Atom, Dim] = {i: dim(scope.binding(frozenset((i,))).variable) for i in shown.indices}
         return _formula(substitute_indices(shown, variables) if variables else shown)
 
-    def _with_members(self, root: Term, scope: Scope) -> Term:
-        """The term with members of families in place of states."""
-        runs = {n: scope.binding(frozenset((n,))).run for n in self.graph.free(root) if isinstance(n, Symbol)}
+    def _with_members(self, node: Term, scope: Scope) -> Term:
+        """What a node stands for, with members of families in place of states."""
+        runs = {n: scope.binding(frozenset((n,))).run for n in self.graph.free(node) if isinstance(n, Symbol)}
+        root = self.graph.meaning(node)
         states = {
             sym(slot): member(self._family(run.track), run.loop.index) for slot, run in runs.items() if run is not None
         }
@@ -149,6 +161,11 @@ class Writer:
                 stem = self.stems[track] if part is None else self.names.stem("abcw", "_states")
                 run.stores[part] = stem if only_last else f"{stem}_states"
 
+        for state, lookup in self.graph.lookups.items():
+            shown = self.graph.meaning(state)
+            if state.op is ops.STATE and shown.op is ops.STATE and lookup.track in self.stems:
+                self.stems.setdefault(track_of(shown), self.stems[lookup.track])
+
     def _name_loops(self, nodes: Sequence[Node]) -> None:
         loops = [n for n in nodes if n.inner is not n.home and n.inner.index is not None]
         for node in sorted(loops, key=lambda n: n.inner.depth):
@@ -174,12 +191,16 @@ class Writer:
         if node.guards:
             self._under_condition(node, product_code(args))
             return
-        code = CODE[node.term.op](self, node, args)
+        code = self._expression(node, args)
         steps = node.home if node.home.run else node.home.parent  # the loop of a recurrence, or its rest
         if steps and steps.run and node.home in (steps, steps.run.rest) and node.term in steps.run.stores:
             self.values[node.key] = self._kept(node, steps.run, code, steps.variable)
             return
         self.values[node.key] = self._named(node, code) if self._wants_name(node, code) else code
+
+    def _expression(self, node: Node, args: list[Code]) -> Code:
+        """The value of a node, of its arguments."""
+        return CODE[node.term.op](self, node, args)
 
     def _kept(self, node: Node, run: Run, code: Code, at: str) -> Code:
         kept = run.place(node.term, at)

@@ -1,0 +1,195 @@
+"""The writer for NumPy: arrays that nobody reads any more are written over.
+
+A named array of its own is overwritten by the last node that uses it, where nothing that is not yet written
+down, and no view of it, reads it: ``t0 *= y``, ``np.exp(t0, out=t0)``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..terms import ops
+from ..terms.symbols import Unknown
+from ..terms.term import Term
+from . import primitives as p
+from .graph import Graph
+from .names import Names
+from .operators import unary
+from .pieces import ATOM, PRODUCT, Code, form_of, positive, product_code
+from .scopes import Key, Node, Run
+from .writer import Writer
+
+_VIEWS = frozenset({ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.SLICE, ops.DIAGONAL, ops.PART})
+_SCALARS = frozenset({ops.INNER, ops.TOTAL, ops.TR, ops.NORM, ops.ENTRY, p.EXCESS, p.SUM_LOG1P})
+_COPIES = p.FRESH | _SCALARS | {p.CHOLESKY, p.LU, p.LOGDETERMINANT, p.DETERMINANT, ops.LOGDET, ops.DET}
+_COPIES |= {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.DIAG, ops.TIMES}
+"""What leaves its arguments alone and keeps nothing of them."""
+
+
+class NumpyWriter(Writer):
+    """Writes the nodes, in place where that is safe."""
+
+    thin = True
+
+    def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
+        self.remaining: Counter[Key] = Counter({node.key: len(node.uses) for node in nodes})
+        self.pending: Counter[str] = Counter()
+        self.reads: dict[Key, frozenset[str]] = {}
+        self.pinned: set[str] = set()
+        self.own: set[str] = set()
+        super().__init__(names, graph, nodes)
+
+    def _write(self, node: Node) -> None:
+        super()._write(node)
+        read: frozenset[str] = frozenset().union(*(self.reads.get(key, frozenset()) for key in node.args))
+        for key in node.args:
+            self.remaining[key] -= 1
+            if self.remaining[key] == 0 and key not in self.named:
+                self.pending.subtract(self.reads.get(key, ()))
+        name = self.named.get(node.key)
+        keeps = not self._copies(node.term)
+        if name is not None:
+            self.reads[node.key] = frozenset((name,))
+            if keeps:
+                self.pinned |= read
+            elif node.term.op in p.FRESH and not node.term.is_scalar and not node.guards:
+                self.own.add(name)
+        elif node.term.op.binder or node.guards or (keeps and node.term.op not in _VIEWS):
+            self.pinned |= read
+        else:
+            self.reads[node.key] = read
+            self.pending.update(read)
+
+    def _wants_name(self, node: Node, code: Code) -> bool:
+        if node.key in self.named:
+            return False
+        return self._releases(node) or super()._wants_name(node, code)
+
+    def _releases(self, node: Node) -> bool:
+        """True for a number written down at once, so that what it is made of may be overwritten."""
+        if node.term.op not in _SCALARS:
+            return False
+        return any(self.named.get(key) in self.own and self.remaining[key] > 1 for key in node.args)
+
+    def _kept(self, node: Node, run: Run, code: Code, at: str) -> Code:
+        for key in node.args:
+            self.pinned |= self.reads.get(key, frozenset())
+        if node.key in self.named:
+            self.pinned.add(self.named.pop(node.key))
+        return super()._kept(node, run, code, at)
+
+    def _copies(self, term: Term) -> bool:
+        """True for what keeps nothing of its arguments; states looked up are the states themselves."""
+        return term.op in _COPIES and not isinstance(term.attr, Unknown) and term not in self.graph.lookups
+
+    # ------------------------------------------------------------ in place
+
+    def _expression(self, node: Node, args: list[Code]) -> Code:
+        written = None if node.term.is_scalar else self._in_place(node, args)
+        return super()._expression(node, args) if written is None else written
+
+    def _in_place(self, node: Node, args: list[Code]) -> Code | None:
+        """The node written over one of its arguments, as statements; None where no argument may be overwritten."""
+        op = node.term.op
+        function = unary(node.term)
+        if function:
+            name = self._overwritten(node, 0) or self._fresh(node, 0)
+            if name and op is p.CAPPED_EXP:
+                self.helper("_capped_exp")
+            return self._done(node, name, [function.format(name)]) if name else None
+        if op is ops.SCALE:
+            name = None if args[0].text == "-1" else self._overwritten(node, 1)
+            return self._done(node, name, _times(name, [args[0]])) if name else None
+        if op in (p.ROWS, p.COLS):
+            name = self._overwritten(node, 1 if op is p.ROWS else 0)
+            by = f"{args[0].at(ATOM)}[:, None]" if op is p.ROWS else args[1].text
+            return self._done(node, name, [f"{name} *= {by}"]) if name else None
+        if op is ops.HAD or op is ops.ADD:
+            for at in range(len(args)):
+                name = self._overwritten(node, at)
+                if name:
+                    others = args[:at] + args[at + 1 :]
+                    return self._done(node, name, _times(name, others) if op is ops.HAD else _plus(name, others))
+        if op is ops.ADD:
+            for at in range(len(args)):
+                name = self._subtracted(node, at)
+                if name:
+                    first, *others = args[:at] + args[at + 1 :]
+                    start = f"np.subtract({first.text}, {name}, out={name})"
+                    return self._done(node, name, [start, *_plus(name, others)])
+        return None
+
+    def _subtracted(self, node: Node, at: int) -> str | None:
+        """The name of an array that may be overwritten and whose negative is an addend."""
+        key = node.args[at]
+        term, code = key[0], self.values[key]
+        if term.op is not ops.SCALE or key in self.named or code.over is None or code.over[1:] != ((), True):
+            return None
+        name = code.over[0][0]
+        inner = next((k for k in self.nodes[key].args if self.named.get(k) == name), None)
+        if inner is None or name not in self.own or name in self.pinned:
+            return None
+        owner = self.nodes[inner]
+        last = self.remaining[inner] == 0 and self.remaining[key] == 1 and self.pending[name] == 1
+        inside = owner.home is node.home and self.stays(owner) and self.nodes[key].home is node.home
+        return name if last and inside and term.shape == node.term.shape else None
+
+    def _overwritten(self, node: Node, at: int) -> str | None:
+        """The name of an argument that may be overwritten."""
+        key = node.args[at]
+        name = self.named.get(key)
+        if name is None or name not in self.own or name in self.pinned or self.pending[name]:
+            return None
+        term = key[0]
+        if self.remaining[key] != 1 or term.shape != node.term.shape or form_of(term) != form_of(node.term):
+            return None
+        owner = self.nodes[key]
+        inside = owner.home is node.home and self.stays(owner)
+        return name if inside else None
+
+    def _fresh(self, node: Node, at: int) -> str | None:
+        """A name for an argument that is an array of its own, written down here."""
+        key = node.args[at]
+        argument = self.nodes[key]
+        own = key not in self.named and key[0].op in p.FRESH and self._copies(key[0]) and not argument.guards
+        if not own or argument.home is not node.home or key[0].shape != node.term.shape:
+            return None
+        self.values[key] = self._named(argument, self.values[key])
+        self.pending.subtract(self.reads.get(key, ()))
+        name = self.named[key]
+        self.reads[key] = frozenset((name,))
+        self.own.add(name)
+        return name
+
+    def _done(self, node: Node, name: str, statements: Iterable[str]) -> Code:
+        *first, last = statements
+        node.home.lines += [*first, last + self.comment(node.term, node.home)]
+        self.named[node.key] = name
+        return Code(name)
+
+
+def _times(name: str, factors: list[Code]) -> list[str]:
+    """Statements that multiply an array by factors, one after the other."""
+    found: list[str] = []
+    numbers: list[Code] = []
+    for factor in factors:
+        above, below, minus = factor.over or ((factor.text,), (), False)
+        if minus or (above and all(text[:1].isdigit() for text in above)):
+            numbers.append(factor)
+            continue
+        found += [f"{name} *= {text}" for text in above]
+        found += [f"{name} /= {text}" for text in below]
+    if numbers:
+        found.append(f"{name} *= {product_code(numbers).text}")
+    return found
+
+
+def _plus(name: str, addends: list[Code]) -> list[str]:
+    found: list[str] = []
+    for code in addends:
+        if code.text.startswith("-") and code.level >= PRODUCT:
+            found.append(f"{name} -= {positive(code)}")
+        else:
+            found.append(f"{name} += {code.text}")
+    return found
