@@ -246,7 +246,7 @@ def test_every_step_is_replayed(case: str, route: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["network, a weight", "network, the bias shared", "recurrent network, shared weights", "powers of a matrix"]
+    "case", ["network, a weight", "network, the bias shared", "recurrent network, shared weights"]
 )
 def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
     """The other answer of the post is led to this one by steps: the recurrence, the hypothesis, the induction."""
@@ -254,6 +254,15 @@ def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
     rules = [step.rule for step in mc.derivative(expression, wrt, WHERE, let, route="vec").steps]
     assert rules[-1] == "induction over the index" and "rearrange" not in rules
     assert rules.index("product as a recurrence") < rules.index("induction hypothesis")
+
+
+def test_fixed_steps_become_powers() -> None:
+    """A recurrence that multiplies by what does not change is a power, on both routes."""
+    for route in ("differential", "vec"):
+        d = mc.derivative("c'*z[L]", "A", WHERE, {"z[0]": "x", "z[k+1]": "A*z[k]"}, route=route)
+        assert d.compare("sum(r=0..L-1, (A^r)'*c*x'*(A^(L-1-r))')")
+        assert "where" not in str(d)
+    assert str(mc.derivative("c'*z[L]", "u[i]", WHERE, LINEAR)) == "U'*(A^(L-i-1))'*c"
 
 
 @pytest.mark.parametrize("depth", [1, 4])

@@ -18,6 +18,7 @@ from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.term import Number, Term
 from ..terms.walk import postorder, substitute_indices
+from .fractions import over_one
 from .squares import squared
 
 WIDTH = 3
@@ -471,6 +472,8 @@ class Collector:
             yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
         for other in (*squared(core, self.simplify), *_blocks(core), *self._one_sum(core)):
             yield build.smul(build.num(number), other)
+        for numerator, under in over_one(core, self.simplify):
+            yield build.smul(build.num(number), self.simplify(under.put(under.back, self(numerator))))
 
     def _one_sum(self, total: Term) -> Iterable[Term]:
         """Sums over one range as one, also where they are factors: ``sum(i, a[i]) - sum(i, b[i])*C``."""

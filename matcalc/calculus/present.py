@@ -22,6 +22,7 @@ from ..terms.walk import postorder, size
 from .collect import Collector, cost, evened, join, negated, sign_inside, split
 from .contract import contracted
 from .multiply import REGION, choices, multiplied_out
+from .powers import with_powers
 from .system import System
 
 MAX_ROUNDS = 4
@@ -63,7 +64,7 @@ def collected(system: System, term: Term) -> Term:
 
 def same(system: System, left: Term, right: Term) -> str:
     """How two terms of one shape are known to be equal by form; empty where they are not."""
-    first, second = system.expand(left), system.expand(right)
+    first, second = (system.expand(with_powers(side, system.simplify)) for side in (left, right))
     if first is second:
         return "the same normal form"
     difference = collected(system, system.expand(build.sub(first, second)))
@@ -83,7 +84,13 @@ def presentation(system: System, term: Term) -> list[Change]:
     """The changes from the simplified to the presented form, each with its name."""
     presenter = Presenter.of(system)
     new = presenter.collected(term)
-    changes = [Change("collect", new)] if new is not term else []
+    changes: list[Change] = []
+    powers = with_powers(term, system.simplify)
+    if powers is not term and cost(shorter := presenter.collected(powers)) < cost(new):
+        changes.append(Change("recurrence-power", powers))
+        term, new = powers, shorter
+    if new is not term:
+        changes.append(Change("collect", new))
     return changes + presenter.last_changes(new)
 
 
@@ -172,14 +179,16 @@ class Presenter:
     def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
         """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
-            yield applied.rule.name, applied.after, 0 if applied.rule.left.op in FLAT else 1
-        if node.op is ops.MUL and sum(a.op is ops.TRANSPOSE for a in node.args) > 1:
+            joins = applied.rule.left.op in FLAT or applied.rule.left.op is ops.POW
+            yield applied.rule.name, applied.after, 0 if joins else 1
+        if node.op is ops.MUL and sum(a.op is ops.TRANSPOSE for a in node.args) > (0 if node.is_scalar else 1):
             turned = self._turned(node)
             yield (
                 ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
             )
         if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
-            yield "transpose-sum", build.transpose(build.add(*map(self._turned, node.args))), 2
+            turned = build.add(*map(self._turned, node.args))
+            yield "transpose-sum", build.transpose(turned), 1 if _all_transposed(node) else 2
 
     def _turned(self, term: Term) -> Term:
         """The transpose of an addend, as a product of the transposed factors."""
@@ -237,6 +246,8 @@ class Presenter:
             for applied in self.rows.alternatives(form):
                 yield self.simplify(applied.after), 0
         yield from ((form, 0) for form in sign_inside(term))
+        if term.op is ops.TRANSPOSE and term.args[0].op is ops.ADD:
+            yield build.add(*map(self._turned, term.args[0].args)), 0
         if top:
             yield from self._multiplied_out(term)
 
@@ -246,7 +257,7 @@ class Presenter:
             if start is term and addends is not None and addends >= MANY_CHOICES:
                 continue
             whole = _sums_elsewhere(start)
-            for kept in (whole, frozenset[Term]()) if whole else (whole,):
+            for kept in dict.fromkeys((whole | _sums_repeated(start), whole, frozenset[Term]())):
                 out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept) or self.simplify(start)
                 if start is term and not kept and addends == (len(out.args) if out.op is ops.ADD else 1):
                     continue
@@ -276,6 +287,12 @@ class Presenter:
                 continue
             if new is not term:
                 yield new
+
+
+def _all_transposed(total: Term) -> bool:
+    """True for products of transposed factors alone, as in ``A'*X' + X'*A'``."""
+    parts = [split(addend).factors for addend in total.args]
+    return all(len(factors) > 1 and all(f.op is ops.TRANSPOSE for f in factors) for factors in parts)
 
 
 def _outside_states(root: Term) -> list[Term]:
@@ -309,6 +326,17 @@ def _tops(root: Term, order: list[Term]) -> set[Term]:
         if node.op is ops.ADD or (node.op in REGION and any(a in sums for a in node.args)):
             sums.add(node)
     return {node for node in sums if node is root or node not in inner}
+
+
+def _sums_repeated(term: Term) -> frozenset[Term]:
+    """The sums of a linear part that are used more than once in it, as the residual in ``e*e'``."""
+    seen, repeated = set[Term](), set[Term]()
+    for node in postorder(term):
+        if node.op in REGION:
+            sums = {a for a in node.args if a.op is ops.ADD}
+            repeated |= sums & seen
+            seen |= sums
+    return frozenset(repeated)
 
 
 def _sums_elsewhere(term: Term) -> frozenset[Term]:

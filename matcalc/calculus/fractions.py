@@ -1,0 +1,98 @@
+"""Sums over one denominator: ``1 - s/(s + t)`` is ``t/(s + t)``, ``P - P*(P + R)^-1*P`` is ``P*(P + R)^-1*R``.
+
+A denominator is a sum to a negative power, of a scalar or entry by entry, or the inverse of a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from ..terms import build, ops
+from ..terms.arithmetic import coefficient
+from ..terms.term import Number, Term
+from .multiply import multiplied_out
+
+Simplify = Callable[[Term], Term]
+MAX_ADDENDS = 8
+"""Sums of more addends are left as they are."""
+
+MAX_PRODUCED = 16
+"""No numerator is multiplied out to more addends."""
+
+
+class Denominator(NamedTuple):
+    """What multiplies the addends, what undoes that, and how: ``put(factor, addend)``."""
+
+    times: Term
+    back: Term
+    put: Callable[[Term, Term], Term]
+
+
+def over_one(total: Term, simplify: Simplify) -> Iterable[tuple[Term, Denominator]]:
+    """Numerators in which terms have cancelled, each with its denominator."""
+    if total.op is not ops.ADD or len(total.args) > MAX_ADDENDS:
+        return
+    for denominator in _denominators(total):
+        over = [simplify(denominator.put(denominator.times, addend)) for addend in total.args]
+        out = [multiplied_out(term, MAX_PRODUCED, simplify) or term for term in over]
+        numerator = build.add(*out)
+        if _count(numerator) < len(total.args):
+            yield numerator, denominator
+
+
+def _count(term: Term) -> int:
+    return len(term.args) if term.op is ops.ADD else 1
+
+
+def _denominators(total: Term) -> Iterable[Denominator]:
+    scalars: dict[Term, Number] = {}
+    entries: dict[Term, Number] = {}
+    sides: dict[tuple[Term, bool], Term] = {}
+    for addend in total.args:
+        factors, rest = _parted(coefficient(addend)[1])
+        for factor in factors:
+            _note(scalars, factor)
+        for factor in rest.args if rest.op is ops.HAD else (rest,):
+            _note(entries, factor)
+        chain = rest.args if rest.op is ops.MUL else (rest,)
+        for factor, last in ((chain[-1], True), (chain[0], False)):
+            matrix = _inverted(factor)
+            if matrix is not None:
+                sides[matrix, last] = factor
+    for found, put in ((scalars, build.smul), (entries, build.had)):
+        for base, power in found.items():
+            yield Denominator(build.power_of(base, build.num(power)), build.power_of(base, build.num(-power)), put)
+    for (matrix, last), back in sides.items():
+        yield Denominator(matrix, back, _after if last else build.mul)
+
+
+def _after(factor: Term, addend: Term) -> Term:
+    return build.mul(addend, factor)
+
+
+def _parted(term: Term) -> tuple[Sequence[Term], Term]:
+    """The scalar factors of an addend, and what they multiply."""
+    if term.op is ops.SCALE:
+        scalar, rest = term.args
+    elif term.is_scalar:
+        scalar, rest = term, build.ONE_NUM
+    else:
+        return (), term
+    return scalar.args if scalar.op is ops.TIMES else (scalar,), rest
+
+
+def _note(found: dict[Term, Number], factor: Term) -> None:
+    """The highest power of a sum in a denominator."""
+    if factor.op is ops.POW and factor.args[0].op is ops.ADD and factor.args[1].op is ops.NUM:
+        base, power = factor.args[0], -factor.args[1].attr
+        if power > 0:
+            found[base] = max(power, found.get(base, power))
+
+
+def _inverted(factor: Term) -> Term | None:
+    """The sum whose inverse, or transposed inverse, a factor is."""
+    inside = factor.args[0] if factor.op is ops.TRANSPOSE else factor
+    if inside.op is not ops.INV or inside.args[0].op is not ops.ADD:
+        return None
+    return build.transpose(inside.args[0]) if factor.op is ops.TRANSPOSE else inside.args[0]
