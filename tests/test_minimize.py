@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import matcalc as mc
+from matcalc.iterating.objective import Objective
 from matcalc.iterating.result import Optimum
 
 RNG = np.random.default_rng(7)
@@ -95,6 +96,28 @@ def test_nearest_matrix_of_a_kind(kind: str) -> None:
     assert "X" in found.parametrisation
 
 
+def test_a_unit_vector() -> None:
+    m = RNG.normal(size=(4, 4))
+    found = mc.minimize("x'*M*x", "x", "M: symmetric(n); x: stiefel(n,1)", data={"M": m + m.T})
+    assert solved(found).shape == (4,) and found.value == pytest.approx(np.linalg.eigvalsh(m + m.T)[0])
+
+
+def test_a_family_of_covariances() -> None:
+    c = [np.diag([1.0, 2.0]), np.array([[2.0, 1.0], [1.0, 3.0]])]
+    where = "P[k=1..K], C[k=1..K]: posdef(n)"
+    found = mc.minimize("sum(k=1..K, tr(P[k]*C[k]) - logdet(P[k]))", "P", where, data={"C": c})
+    assert agree(solved(found), [np.linalg.inv(one) for one in c])
+
+
+def test_assumed_structure() -> None:
+    """What is assumed of an unknown counts as declared."""
+    data = {"M": np.array([[2.0, 5.0], [5.0, 3.0]])}
+    found = mc.minimize("tr(P*M) - logdet(P)", "P", "P: posdef(n); M: matrix(n,n)", data=data, assume="P is diagonal")
+    assert agree(solved(found), np.diag([1 / 2, 1 / 3]))
+    with pytest.raises(mc.MatcalcError, match=r"no parametrisation is known of what is .*orthogonal.* and posdef"):
+        mc.minimize("tr(P*M)", "P", "P: posdef(n); M: matrix(n,n)", data=data, assume="P is orthogonal")
+
+
 def test_signs() -> None:
     where = {"x": "nonneg(n)", "b": "vector(n)"}
     b = np.array([1.0, -2.0, 0.5])
@@ -142,6 +165,41 @@ def test_a_network_of_any_depth() -> None:
     loss = mc.derivative("norm(Y[L] - T)^2 + 1/100*sum(k=0..L-1, norm(W[k])^2)", "W[i]", where, let).function()
     for i in range(2):
         assert np.allclose(loss(X=x, T=data["T"], W=found["W"], c=found["c"], i=i), 0, atol=1e-6)
+
+
+# ---------------------------------------------------------------- the derivatives by the coordinates
+
+KINDS = "symmetric posdef psd diagonal lower upper skew orthogonal".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "stiefel", "positive"])
+def test_gradient_and_curvature_in_the_coordinates(kind: str) -> None:
+    """Value, gradient and Hessian of one array, and of a family of them, along random directions."""
+    rng = np.random.default_rng(5)
+    sizes = "(n,p)" if kind in ("stiefel", "positive") else "(n)"
+    cols = "p" if sizes == "(n,p)" else "n"
+    data = {"C": rng.normal(size=(3, 2 if cols == "p" else 3)), "M": rng.normal(size=(3, 3)), "L": 2}
+    where = f"X: {kind}{sizes}; Y[k=1..L]: {kind}{sizes}; C: matrix(n,{cols}); M: matrix(n,n)"
+    points: list[tuple[Any, Any]] = []
+
+    class Watched(Objective):
+        def begin(self, arrays: Any) -> Any:
+            x = super().begin(arrays)
+            points.append((self, x))
+            return x
+
+    f = "tr(C'*M*X) + sum(exp(X .* C)) + sum(k=1..L, norm(Y[k] - C)^2*tr(Y[k]'*M*X))"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matcalc.iterating.minimize.Objective", Watched)
+        mc.minimize(f, ["X", "Y"], where, data=data, max_iterations=1, method="cg")
+    objective, x = points[-1]
+    x = x + 0.2 * rng.normal(size=x.size)
+    d, h = rng.normal(size=x.size), 1e-5
+    ahead, here, behind = (objective.at(x + s * d) for s in (h, 0, -h))
+    slope = (ahead.value - behind.value) / (2 * h)
+    assert here.gradient @ d == pytest.approx(slope, rel=1e-6, abs=1e-6)
+    assert np.allclose(objective.product(x, d), (ahead.gradient - behind.gradient) / (2 * h), rtol=1e-5, atol=1e-5)
+    assert np.allclose(objective.hessian(x) @ d, objective.product(x, d))
 
 
 # ---------------------------------------------------------------- constraints

@@ -229,10 +229,11 @@ def _with_differentials(local: Term, made: dict[Term, Term]) -> Term:
     return replaced[local]
 
 
-def directional(system: System, term: Term, wrt: Term, direction: Term | Family) -> Term:
+def directional(system: System, term: Term, wrt: Term, direction: Term | Family, shown: bool = True) -> Term:
     """The differential of F at dX = V: the action of the Jacobian, in the shape of F.
 
-    A family as the direction moves every member of the family of ``wrt``.
+    A family as the direction moves every member of the family of ``wrt``.  What is not ``shown`` to anybody is
+    simplified only.
     """
     where = variable(system, term, wrt)
     inner = inside(system, where)
@@ -243,22 +244,22 @@ def directional(system: System, term: Term, wrt: Term, direction: Term | Family)
             moves = leaf.op is ops.MEMBER and leaf.attr.family == where.family
             return build.member(direction, leaf.attr.at) if moves else None
 
-        return _left(system, inner, where, _forward(inner, function, every))
+        return _left(system, inner, where, _forward(inner, function, every), shown)
     along = where.enter(direction)
     if where.family is None:
-        return _left(system, inner, where, _forward(inner, function, {where.target: along}.get))
+        return _left(system, inner, where, _forward(inner, function, {where.target: along}.get), shown)
     if where.family.rows.indices or where.family.cols.indices:  # no direction fits all members
         walked = reverse(inner, function, build.eye(function.rows * function.cols), targets_of(function, where), "vec")
         jacobian = _arrived(walked, function, where, "vec")
         made = build.unvec(build.mul(jacobian, build.vec(along)), function.rows, function.cols)
-        return _left(system, inner, where, made)
+        return _left(system, inner, where, made, shown)
 
     def only(leaf: Term) -> Term | None:
         if leaf.op is not ops.MEMBER or leaf.attr.family != where.family:
             return None
         return build.smul(build.indicator("=", leaf.attr.at, where.target.attr.at), along)
 
-    return _left(system, inner, where, _forward(inner, function, only))
+    return _left(system, inner, where, _forward(inner, function, only), shown)
 
 
 def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:
@@ -276,10 +277,14 @@ def restricted(system: System, free: Term, wrt: Term) -> Term:
     return free if kind is None else present(system, system.simplify(kind.gradient(wrt, free)))
 
 
-def _left(system: System, inner: System, where: Variable, raw: Term) -> Term:
-    result = present(inner, inner.simplify(raw))
+def _left(system: System, inner: System, where: Variable, raw: Term, shown: bool = True) -> Term:
+    result = inner.simplify(raw)
+    result = present(inner, result) if shown else result
     back = where.leave(result)
-    return back if back is result else present(system, system.simplify(back))
+    if back is result:
+        return back
+    back = system.simplify(back)
+    return present(system, back) if shown else back
 
 
 def gradients(system: System, term: Term, variables: Sequence[Term], structured: bool = False) -> list[Derived]:

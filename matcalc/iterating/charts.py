@@ -206,6 +206,8 @@ class Free:
 
     told = ""
     based = False
+    parted = False
+    """Whether the set has two parts that no way joins: orthogonal matrices, by the sign of the determinant."""
 
     def __init__(self, shape: tuple[int, ...], lower: float = -np.inf) -> None:
         self.shape, self.lower = shape, lower
@@ -239,6 +241,12 @@ class Free:
         """New coordinates of the same array, after the chart was put around it."""
         return at
 
+    def random(self, rng: np.random.Generator, scale: float, positive: bool) -> Array:
+        """A random array, its entries about as large as the scale says."""
+        spread = scale / np.sqrt(self.shape[1]) if len(self.shape) == 2 else scale
+        drawn = spread * rng.standard_normal(self.shape)
+        return np.abs(drawn) if positive or self.lower == 0 else np.asarray(drawn)
+
 
 class Charted(Free):
     """A structured array in the coordinates of its chart."""
@@ -254,6 +262,7 @@ class Charted(Free):
                 raise MatcalcError(f"no matrix of shape ({m}, {n}) has orthonormal columns")
             self.mask = self.mask & (np.arange(m) < n)[None, :]
             self.constants = {"Q": np.eye(m), "E": np.eye(m, n)}
+            self.parted = m == n
         else:
             self.constants = {}
         self.size = int(self.mask.sum())
@@ -300,6 +309,13 @@ class Charted(Free):
         """New coordinates of the same array, after a based chart was put around it."""
         return self.coordinates(self.value(at)) if self.based else at
 
+    def random(self, rng: np.random.Generator, scale: float, positive: bool) -> Array:
+        """A random array of the set."""
+        if self.based:
+            q, r = np.linalg.qr(rng.standard_normal(self.outer))
+            return np.asarray(q * np.where(np.diag(r) < 0, -1.0, 1.0)).reshape(self.shape)
+        return self.value(self.start() + 0.5 * scale * rng.standard_normal(self.size))
+
 
 def completed(columns: Array) -> Array:
     """A square orthogonal matrix whose first columns are these, orthonormal up to rounding."""
@@ -307,13 +323,6 @@ def completed(columns: Array) -> Array:
     q, r = np.linalg.qr(columns, mode="complete")
     q[:, :n] *= np.where(np.diag(r) < 0, -1.0, 1.0)
     return np.asarray(q)
-
-
-def random_frame(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """A random matrix with orthonormal columns."""
-    m, n = shape
-    q, r = np.linalg.qr(rng.standard_normal((m, n)))
-    return np.asarray(q * np.where(np.diag(r) < 0, -1.0, 1.0))
 
 
 def charted(name: str, facts: frozenset[str], shape: tuple[int, ...]) -> Free:

@@ -9,8 +9,9 @@ from typing import Any
 from ..calculus.system import System
 from ..compile.names import Source
 from ..errors import MatcalcError, ShapeError
-from ..terms import build
+from ..terms import build, ops
 from ..terms.term import Term
+from ..terms.walk import postorder
 from .charts import charted
 from .constrained import ConstrainedRun
 from .constraints import Bound, Condition, Constraint, bound_of, keep_bounds, reset
@@ -201,7 +202,7 @@ def _method(objective: Objective, how: Settings, constraints: Sequence[Constrain
         )
     if asked != "auto":
         return Choice(asked, not why, squared)
-    if squared is not None and layout.size <= RESIDUALS:
+    if squared is not None and layout.size <= RESIDUALS and not layout.based:
         return Choice("gauss-newton", not why, squared, notes)
     if layout.bounded or why or layout.size > NEWTON:
         return Choice("lbfgs", not why, None, notes)
@@ -220,11 +221,19 @@ def _squared(objective: Objective) -> SquaredNorm | None:
     return None if parts is None else SquaredNorm(objective, Residuals(system, parts, derivatives))
 
 
+def _has_kinks(derivatives: Derivatives) -> bool:
+    """Whether a sign or a step occurs in the gradient."""
+    nodes = postorder(*(g for g in derivatives.gradient_terms.values()))
+    return any(t.op is ops.FUN and t.attr in ("sign", "step") for t in nodes)
+
+
 def _optimum(
     task: Task, found: Given, objective: Objective, run: Run, end: Evaluation, notes: Sequence[str]
 ) -> Optimum:
     layout = objective.layout
     converged, message = run.verdict(end)
+    if not converged and _has_kinks(objective.derivatives):
+        notes = [*notes, "the objective has kinks, where its gradient jumps: a smooth objective converges"]
     told = {}
     for block in layout.blocks:
         if block.coordinates.told:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..bounds import bounded
+from ..bounds import Lapsed, allowance, bounded
 from ..calculus.derive import directional, gradients
+from ..calculus.present import present
 from ..calculus.system import System
 from ..compile.function import GeneratedFunction, compile_numpy
 from ..compile.names import Source, identifier, sources_of
@@ -19,6 +20,9 @@ from ..terms.symbols import Family, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder, substitute_indices
 from .charts import CONSTRAINING
+
+PATIENCE = 1.0
+"""Seconds for bringing a product with the Hessian into its shortest form; without it the code is longer."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,13 @@ class Derivatives:
 
     def moved(self, term: Term) -> Term:
         """How a term changes when all unknowns move along their directions."""
-        parts = [directional(self.system, term, u.term, self._direction(u)) for u in self.unknowns]
-        return self.system.simplify(build.add(*parts))
+        parts = [directional(self.system, term, u.term, self._direction(u), shown=False) for u in self.unknowns]
+        total = self.system.simplify(build.add(*parts))
+        try:
+            with allowance(PATIENCE):
+                return present(self.system, total)
+        except Lapsed:
+            return total
 
     def _direction(self, unknown: Sought) -> Term | Family:
         name, source = self.directions[unknown.name], unknown.source

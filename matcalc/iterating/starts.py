@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 
 from ..errors import MatcalcError
-from .charts import Free, random_frame
 from .data import Array
 from .objective import Layout, Objective
 
@@ -48,30 +47,20 @@ def _candidates(layout: Layout, given: Mapping[str, Sequence[Array]], seed: int)
     """A plain point, then random ones."""
     rng = np.random.default_rng(seed)
     plain = {id(b): b.coordinates.value(b.coordinates.start()) for b in layout.blocks if not b.coordinates.based}
-    frames = {id(b): random_frame(rng, b.coordinates.shape) for b in layout.blocks if b.coordinates.based}
+    frames = {id(b): b.coordinates.random(rng, 1.0, False) for b in layout.blocks if b.coordinates.based}
     sets = " (identity, ones where 0 is not in the set)" if any(b.coordinates.told for b in layout.blocks) else ""
     random = f"random, seed {seed}"
     first = random if frames and not plain else f"0{sets}" + (f", orthonormal columns {random}" if frames else "")
     yield _with_given(layout, given, {**plain, **frames}), f"start: {first}"
     for draw in range(DRAWS):
         scale = 1.0 if draw < DRAWS // 2 else 10.0 ** -rng.integers(0, 4)
-        arrays = {id(b): _random(rng, b.coordinates, scale, draw % 4 == 3) for b in layout.blocks}
+        arrays = {id(b): b.coordinates.random(rng, scale, draw % 4 == 3) for b in layout.blocks}
         yield _with_given(layout, given, arrays), f"start: {random}"
 
 
 def _with_given(layout: Layout, given: Mapping[str, Sequence[Array]], arrays: Mapping[int, Array]) -> list[Array]:
     left = {name: list(members) for name, members in given.items()}
     return [left[b.unknown.name].pop(0) if b.unknown.name in left else np.asarray(arrays[id(b)]) for b in layout.blocks]
-
-
-def _random(rng: np.random.Generator, free: Free, scale: float, positive: bool) -> Array:
-    if free.based:
-        return random_frame(rng, free.shape)
-    if free.told:
-        return free.value(free.start() + 0.5 * scale * rng.standard_normal(free.size))
-    spread = scale / np.sqrt(free.shape[1]) if len(free.shape) == 2 else scale
-    drawn = spread * rng.standard_normal(free.shape)
-    return np.abs(drawn) if positive or free.lower == 0 else np.asarray(drawn)
 
 
 def _moves_everything(layout: Layout, gradient: Array) -> bool:
@@ -81,11 +70,7 @@ def _moves_everything(layout: Layout, gradient: Array) -> bool:
 
 def _components(layout: Layout, drawn: list[Array], given: Mapping[str, Sequence[Array]]) -> list[list[Array]]:
     """The orthogonal matrices are two sets, by the sign of the determinant: a start in each."""
-    square = [
-        at
-        for at, b in enumerate(layout.blocks)
-        if b.coordinates.based and len(set(b.coordinates.shape)) == 1 and b.unknown.name not in given
-    ]
+    square = [at for at, b in enumerate(layout.blocks) if b.coordinates.parted and b.unknown.name not in given]
     found = []
     for signs in product((1.0, -1.0), repeat=min(len(square), COMPONENTS)):
         arrays = list(drawn)
