@@ -71,11 +71,12 @@ def test_answers(capsys: pytest.CaptureFixture[str], update_golden: bool) -> Non
         text = made
 
 
-def test_python() -> None:
-    blocks = block("python").findall(README.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "minimize.md"], ids=lambda page: page.name)
+def test_python(page: Path) -> None:
+    blocks = block("python").findall(page.read_text(encoding="utf-8"))
     assert blocks
     source = "\n".join(code for _, code, _ in blocks)
-    test = doctest.DocTestParser().get_doctest(source, {}, "README", str(README), 0)
+    test = doctest.DocTestParser().get_doctest(source, {}, page.stem, str(page), 0)
     assert len(test.examples) >= len(blocks)
     complaints: list[str] = []
     assert doctest.DocTestRunner().run(test, out=complaints.append).failed == 0, "".join(complaints)
