@@ -28,6 +28,7 @@ from .names import Names, identifier
 from .operators import CODE
 from .pieces import ALIASING, returned
 from .scopes import Plan
+from .stable import stable
 from .target import NUMPY, Target
 from .writer import Writer, shortened
 
@@ -84,7 +85,8 @@ def several(
             raise MatcalcError(f"there is no form {form}: {', '.join(FORMS)}")
     roots = dict(_roots(results))
     _refuse(Graph(list(roots.values())))
-    low = lowered(list(roots.values()), known or declared) if target.lower else Lowered(list(roots.values()), {})
+    plain = [stable(root) for root in roots.values()]
+    low = lowered(plain, known or declared) if target.lower else Lowered(plain, {})
     made = dict(zip(roots.values(), low.roots, strict=True))
     graph = Graph(low.roots, low.meaning)
     terms = graph.leaving_out_slots()

@@ -29,7 +29,7 @@ from .rule import CURVATURES, FACTS, Compare, Fact, Guard, Has, Implication, Rul
 
 RULE_FILES = (
     *("differential", "elementwise", "adjoint", "vec", "simplify", "expand"),
-    *("collect", "rearrange", "present", "facts", "convexity"),
+    *("collect", "rearrange", "present", "stable", "facts", "convexity"),
 )
 LINEAR = ("adjoint", "vec")
 TRIED = ("collect", "rearrange", "present")
