@@ -245,9 +245,7 @@ def test_every_step_is_replayed(case: str, route: str) -> None:
     assert derivation_errors(d.steps, d.wrt.term) == []
 
 
-@pytest.mark.parametrize(
-    "case", ["network, a weight", "network, the bias shared", "recurrent network, shared weights"]
-)
+@pytest.mark.parametrize("case", ["network, a weight", "network, the bias shared", "recurrent network, shared weights"])
 def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
     """The other answer of the post is led to this one by steps: the recurrence, the hypothesis, the induction."""
     expression, wrt, let = CASES[case]

@@ -91,6 +91,9 @@ class Lowering:
         self.flipped: set[Term] = set()
         """Arguments of the logistic function, lowered, of which the negatives are used instead."""
         self.negatives = _negatives(order)
+        self.present = set(order)
+        self.rectified: set[Term] = set()
+        """The positive parts that are computed, lowered."""
         self.users = _users(order, roots)
         self.products = Products(self)
         for term in order:
@@ -179,7 +182,42 @@ class Lowering:
         parts = [self._repeated(part) for part in found.args]
         if all(part.op in (p.EVERY_ROW, p.EVERY_COLUMN) for part in parts):
             return found
+        steps = [part for part in parts if part.op is ops.FUN and part.attr == "step"]
+        if len(steps) < len(parts):
+            parts = [self._positive(part) if part in steps else part for part in parts]
         return build.had(*parts)
+
+    def _positive(self, step: Term) -> Term:
+        """Where something is positive: there its positive part is, too, if that is what is kept."""
+        positive_part = build.fun("relu", step.args[0])
+        return p.apply(p.POSITIVE, positive_part if positive_part in self.rectified else step.args[0])
+
+    # ------------------------------------------------------------ exponentials of rows
+
+    def exponentials(self, argument: Term) -> tuple[Term, Term, Term]:
+        """The largest entry of a vector (of each row of a matrix), exp(x - largest), and the sum of that."""
+        peak = p.apply(p.PEAK, argument)
+        if argument.cols is ONE:
+            powers = build.fun("exp", build.sub(argument, build.scale(peak, build.ones(argument.rows))))
+            return peak, powers, build.total(powers)
+        shifted = build.sub(argument, p.apply(p.EVERY_COLUMN, peak, attr=argument.cols))
+        powers = build.fun("exp", shifted)
+        return peak, powers, p.apply(p.ROWSUMS, powers)
+
+    def logsumexp(self, argument: Term) -> Term:
+        """log(sum(exp(x))) of a vector, or of each row."""
+        if argument.rows is ONE:
+            return self.logsumexp(build.transpose(argument))
+        peak, _, sums = self.exponentials(argument)
+        return build.add(peak, build.fun("log", sums))
+
+    def softmax(self, argument: Term) -> Term:
+        """exp(x)/sum(exp(x)) of a vector, or of each row."""
+        if argument.rows is ONE:
+            return build.transpose(self.softmax(build.transpose(argument)))
+        _, powers, sums = self.exponentials(argument)
+        parts = build.power_of(sums, build.MINUS_ONE_NUM)
+        return build.scale(parts, powers) if argument.cols is ONE else p.apply(p.ROWS, parts, powers)
 
     def transposed(self, term: Term) -> Term:
         """The transpose; of a product with a transpose in it, as a product."""
@@ -362,7 +400,21 @@ def _function(work: Lowering, term: Term, args: tuple[Term, ...]) -> Term:
         work.flipped.add(args[0])
     if term.attr == "sigmoid":
         return work.sigmoid(args[0])
+    if term.attr == "step" and build.fun("relu", term.args[0]) in work.present:
+        work.rectified.add(build.fun("relu", args[0]))
     return build.fun(term.attr, args[0])
+
+
+def _trace(work: Lowering, term: Term, args: tuple[Term, ...]) -> Term:
+    """The trace of a product: an inner product of two parts, of such as are computed anyway."""
+    product = term.args[0]
+    if product.op is not ops.MUL or len(product.args) < 3:
+        return work.trace(args[0])
+    for turn in range(len(product.args)):
+        first, *rest = (*product.args[turn:], *product.args[:turn])
+        if build.mul(*rest) in work.present:
+            return work.inner(work.low(build.transpose(first)), work.low(build.mul(*rest)))
+    return work.trace(args[0])
 
 
 def _diagonal_of(work: Lowering, _term: Term, args: tuple[Term, ...]) -> Term:
@@ -385,7 +437,11 @@ HANDLERS: Mapping[Op, Handler] = {
     ops.HAD: lambda w, _t, a: w.had(a),
     ops.SCALE: lambda _w, _t, a: build.smul(a[0], a[1]),
     ops.MUL: lambda w, t, a: w.products.product(t, a),
-    ops.TR: lambda w, _t, a: w.trace(a[0]),
+    ops.TR: _trace,
+    ops.LOGSUMEXP: lambda w, _t, a: w.logsumexp(a[0]),
+    ops.LOGSUMEXPROWS: lambda w, _t, a: w.logsumexp(a[0]),
+    ops.SOFTMAX: lambda w, _t, a: w.softmax(a[0]),
+    ops.SOFTMAXROWS: lambda w, _t, a: w.softmax(a[0]),
     ops.TOTAL: lambda w, _t, a: w.total(a[0]),
     ops.INNER: lambda w, _t, a: w.inner(a[0], a[1]),
     ops.DIAGONAL: _diagonal_of,

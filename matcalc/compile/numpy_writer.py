@@ -14,9 +14,10 @@ from ..terms.symbols import Unknown
 from ..terms.term import Term
 from . import primitives as p
 from .graph import Graph
-from .names import Names
+from .names import MATRIX, Names
 from .operators import unary
-from .pieces import ATOM, PRODUCT, Code, form_of, positive, product_code
+from .pieces import PRODUCT, Code, form_of, positive, product_code
+from .primitive_code import as_column
 from .scopes import Key, Node, Run
 from .writer import Writer
 
@@ -25,6 +26,9 @@ _SCALARS = frozenset({ops.INNER, ops.TOTAL, ops.TR, ops.NORM, ops.ENTRY, p.EXCES
 _COPIES = p.FRESH | _SCALARS | {p.CHOLESKY, p.LU, p.LOGDETERMINANT, p.DETERMINANT, ops.LOGDET, ops.DET}
 _COPIES |= {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.DIAG, ops.TIMES}
 """What leaves its arguments alone and keeps nothing of them."""
+
+
+_PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT})
 
 
 class NumpyWriter(Writer):
@@ -38,6 +42,7 @@ class NumpyWriter(Writer):
         self.reads: dict[Key, frozenset[str]] = {}
         self.pinned: set[str] = set()
         self.own: set[str] = set()
+        self.kept: set[Key] = set()
         super().__init__(names, graph, nodes)
 
     def _write(self, node: Node) -> None:
@@ -77,6 +82,7 @@ class NumpyWriter(Writer):
             self.pinned |= self.reads.get(key, frozenset())
         if node.key in self.named:
             self.pinned.add(self.named.pop(node.key))
+        self.kept.add(node.key)
         return super()._kept(node, run, code, at)
 
     def _copies(self, term: Term) -> bool:
@@ -99,18 +105,19 @@ class NumpyWriter(Writer):
                 self.helper("_capped_exp")
             return self._done(node, name, [function.format(name)]) if name else None
         if op is ops.SCALE:
-            name = None if args[0].text == "-1" else self._overwritten(node, 1)
+            name = None if args[0].text == "-1" else self._overwritten(node, 1) or self._product_of(node, 1)
             return self._done(node, name, _times(name, [args[0]])) if name else None
         if op in (p.ROWS, p.COLS):
             name = self._overwritten(node, 1 if op is p.ROWS else 0)
-            by = f"{args[0].at(ATOM)}[:, None]" if op is p.ROWS else args[1].text
-            return self._done(node, name, [f"{name} *= {by}"]) if name else None
+            by = as_column(args[0]) if op is p.ROWS else args[1]
+            return self._done(node, name, _times(name, [by])) if name else None
         if op is ops.HAD or op is ops.ADD:
-            for at in range(len(args)):
-                name = self._overwritten(node, at)
-                if name:
-                    others = args[:at] + args[at + 1 :]
-                    return self._done(node, name, _times(name, others) if op is ops.HAD else _plus(name, others))
+            for find in (self._overwritten, self._product_of):
+                for at in range(len(args)):
+                    name = find(node, at)
+                    if name:
+                        others = args[:at] + args[at + 1 :]
+                        return self._done(node, name, _times(name, others) if op is ops.HAD else _plus(name, others))
         if op is ops.ADD:
             for at in range(len(args)):
                 name = self._subtracted(node, at)
@@ -148,11 +155,22 @@ class NumpyWriter(Writer):
         inside = owner.home is node.home and self.stays(owner)
         return name if inside else None
 
+    def _product_of(self, node: Node, at: int) -> str | None:
+        """A name for an argument that is a product of matrices, a large array."""
+        op = node.args[at][0].op
+        return self._fresh(node, at) if op in _PRODUCTS and form_of(node.term) == MATRIX else None
+
     def _fresh(self, node: Node, at: int) -> str | None:
         """A name for an argument that is an array of its own, written down here."""
         key = node.args[at]
         argument = self.nodes[key]
-        own = key not in self.named and key[0].op in p.FRESH and self._copies(key[0]) and not argument.guards
+        own = (
+            key not in self.named
+            and key not in self.kept
+            and key[0].op in p.FRESH
+            and self._copies(key[0])
+            and not argument.guards
+        )
         if not own or argument.home is not node.home or key[0].shape != node.term.shape:
             return None
         self.values[key] = self._named(argument, self.values[key])

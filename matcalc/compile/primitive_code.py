@@ -22,15 +22,30 @@ def _matmul(_w: Writer, node: Node, args: list[Code]) -> Code:
         return Code(f"{args[0].at(ATOM)}[:, None] * {args[1].at(POWER)}", PRODUCT)
     if left.cols is ONE:
         return product_code(args)
-    return Code(f"{args[0].at(PRODUCT if args[0].text.count('@') else POWER)} @ {args[1].at(POWER)}", PRODUCT)
+    level = PRODUCT if args[0].over is None and "@" in args[0].text else POWER
+    return Code(f"{args[0].at(level)} @ {args[1].at(POWER)}", PRODUCT)
 
 
-def _product(w: Writer, _node: Node, args: list[Code]) -> Code:
-    return call(w.helper("_product"), *(a.text for a in args))
+def _rows(_w: Writer, node: Node, args: list[Code]) -> Code:
+    return product_code([as_column(args[0]), args[1]])
 
 
-def _rows(_w: Writer, _node: Node, args: list[Code]) -> Code:
-    return product_code([Code(f"{args[0].at(ATOM)}[:, None]"), args[1]])
+def as_column(code: Code) -> Code:
+    """A vector as a matrix of one column, to be broadcast; of a reciprocal the denominator."""
+    if code.over is not None and not code.over[0] and len(code.over[1]) == 1 and not code.over[2]:
+        below = Code(f"{code.over[1][0]}[:, None]") if code.over[1][0].isidentifier() else None
+        if below is not None:
+            return Code("", ATOM, ((), (below.text,), False))
+    return Code(f"{code.at(ATOM)}[:, None]")
+
+
+def _peak(_w: Writer, node: Node, args: list[Code]) -> Code:
+    axis = "axis=1" if form_of(node.term.args[0]) == MATRIX else ""
+    return Code(f"{args[0].at(ATOM)}.max({axis})")
+
+
+def _positive(_w: Writer, _node: Node, args: list[Code]) -> Code:
+    return Code(f"({args[0].text} > 0)")
 
 
 def _cols(_w: Writer, _node: Node, args: list[Code]) -> Code:
@@ -126,13 +141,21 @@ def _kronecker(w: Writer, node: Node, args: list[Code]) -> Code:
     def factor(at: int, size: Dim) -> str:
         return w.dim(size, node.inner).text if at < 0 else args[at].text
 
+    if len(attr.pairs) == 1 and (attr.pairs[0].left < 0) != (attr.pairs[0].right < 0) and not attr.crossed:
+        (pair,) = attr.pairs
+        function = w.helper("_repeated_left" if pair.left < 0 else "_repeated_right")
+        return call(function, factor(pair.left, attr.left[0]), factor(pair.right, attr.right[0]))
     pairs = [f"({factor(q.left, attr.left[0])}, {factor(q.right, attr.right[0])})" for q in attr.pairs]
+    w.helper("_outer_rows")
     return call(w.helper("_kronecker"), *pairs, *(["crossed=True"] if attr.crossed else []))
 
 
 PRIMITIVE_CODE: dict[ops.Op, Emit] = {
     p.MATMUL: _matmul,
-    p.PRODUCT: _product,
+    p.PRODUCT: _helped("_product"),
+    p.TRIPLE: _helped("_triple"),
+    p.POSITIVE: _positive,
+    p.PEAK: _peak,
     p.ROWS: _rows,
     p.COLS: _cols,
     p.ROWSUMS: _summed(1),

@@ -33,6 +33,28 @@ def _best_cuts(sizes):
 
 _cuts = {}
 ''',
+    "_triple": '''\
+def _triple(a, b, c):
+    """a*b*c in the order that takes fewer multiplications."""
+    (m, k), (p, n) = a.shape, c.shape
+    return (a @ b) @ c if m * p * (k + n) <= k * n * (m + p) else a @ (b @ c)
+''',
+    "_repeated_left": '''\
+def _repeated_left(n, b):
+    """kron(I, b) with the identity of size n: copies of b along the diagonal."""
+    p, q = b.shape
+    whole = np.zeros((n, p, n, q))
+    np.einsum("ipiq->ipq", whole)[...] = b
+    return whole.reshape(n * p, n * q)
+''',
+    "_repeated_right": '''\
+def _repeated_right(a, n):
+    """kron(a, I) with the identity of size n: each entry of a along a diagonal."""
+    p, q = a.shape
+    whole = np.zeros((p, n, q, n))
+    np.einsum("piqi->ipq", whole)[...] = a
+    return whole.reshape(p * n, q * n)
+''',
     "_add_diagonal": '''\
 def _add_diagonal(a, d):
     """The matrix a, with d added to its diagonal in place."""
@@ -102,13 +124,23 @@ def _capped_exp(x, out=None):
     "_excess": '''\
 def _excess(x):
     """The sum of what exceeds 700."""
-    return np.maximum(x - 700.0, 0.0).sum() if x.max(initial=0.0) > 700.0 else 0.0
+    top = np.maximum.reduce(x, axis=None, initial=0.0)
+    return np.maximum(x - 700.0, 0.0).sum() if top > 700.0 else 0.0
 ''',
     "_sum_log1p": '''\
 def _sum_log1p(e, u):
     """The sum of log(1 + e), u = 1 + e; where 1 + e has lost the digits of a small e, by log1p."""
-    total = np.log(u).sum()
+    flat = u.reshape(-1)
+    total = sum(np.log(flat[k : k + 16384]).sum() for k in range(0, flat.size, 16384))
     return total if total > 0.1 * u.size else np.log1p(e).sum()
+''',
+    "_outer_rows": '''\
+def _outer_rows(a, b, turned):
+    """Two arrays whose product by broadcasting has the outer products of the rows of a and b, as long rows."""
+    (m, p), (n, q) = a.shape, b.shape
+    left = np.repeat(a, q, axis=1)
+    right = np.tile(b, (1, p))
+    return (right[:, None], left) if turned else (left[:, None], right)
 ''',
     "_kronecker": '''\
 def _kronecker(*pairs, crossed=False):
@@ -118,25 +150,22 @@ def _kronecker(*pairs, crossed=False):
     """
     (m, p), (n, q) = (np.shape(f) or (f, f) for f in pairs[0])
     dense = [pair for pair in pairs if np.ndim(pair[0]) and np.ndim(pair[1])]
-    sides = (q, p) if crossed else (p, q)
-    if not dense:
-        whole = np.zeros((m, n, *sides))
-    elif crossed and len(dense) > 1:  # for each row of a, one product over the pairs
-        rights = np.stack([b.ravel() for _, b in dense], axis=1)
-        lefts = np.stack([a for a, _ in dense], axis=1)
-        whole = np.matmul(rights, lefts).reshape(m, n, *sides)
-    else:
-        letters = "il,jk->ijkl" if crossed else "ik,jl->ijkl"
-        whole = np.einsum(letters, *dense[0])
-        for a, b in dense[1:]:
-            whole += np.einsum(letters, a, b)
+    whole = (np.empty if dense else np.zeros)((m, n, q, p) if crossed else (m, n, p, q))
+    if crossed and len(dense) > 1:  # for each row of a, one product over the pairs
+        lefts, rights = np.empty((m, len(dense), p)), np.empty((n * q, len(dense)))
+        for k, (a, b) in enumerate(dense):
+            lefts[:, k], rights[:, k] = a, b.reshape(-1)
+        np.matmul(rights, lefts, out=whole.reshape(m, n * q, p))
+    elif dense:
+        first, *rest = (_outer_rows(b, a, True) if crossed else _outer_rows(a, b, False) for a, b in dense)
+        np.multiply(*first, out=whole.reshape(m, n, p * q))
+        for left, right in rest:
+            whole.reshape(m, n, p * q)[...] += left * right
     for a, b in pairs:
         if not np.ndim(a):
-            np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += 1.0 if not np.ndim(b) else b
+            np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += b
         elif not np.ndim(b):
-            blocks = np.einsum("ijjl->jil" if crossed else "ijkj->jik", whole)
-            blocks += a
+            np.einsum("ijjl->jil" if crossed else "ijkj->jik", whole)[...] += a
     return whole.reshape(m * n, p * q)
 ''',
 }
-"""Where both factors of a pair are identities, one of them is given as a matrix."""

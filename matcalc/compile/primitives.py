@@ -61,6 +61,8 @@ GROUP = _primitive("group", 1, _like(0), lambda a, _: a[0])
 """A product that stays together: a sum over samples, whatever stands beside it."""
 PRODUCT = _primitive("product", ANY, lambda a, _: (a[0].rows, a[-1].cols), lambda a, _: build.mul(*a))
 """A product whose cheapest order depends on the sizes, and is found when they are known."""
+TRIPLE = _primitive("triple", 3, lambda a, _: (a[0].rows, a[-1].cols), lambda a, _: build.mul(*a))
+"""The same of three factors."""
 ROWS = _primitive("rows", 2, _like(1), lambda a, _: build.mul(build.diag(a[0]), a[1]))
 """Row i of a matrix times entry i of a vector."""
 COLS = _primitive("cols", 2, _like(0), lambda a, _: build.mul(a[0], build.diag(a[1])))
@@ -100,6 +102,12 @@ INVERSE = _primitive("inverse", 1, _like(0), lambda a, _: build.inv(a[0]))
 LOGDETERMINANT = _primitive("logdeterminant", 1, lambda _a, _: (ONE, ONE), lambda a, _: build.logdet(a[0]))
 DETERMINANT = _primitive("determinant", 1, lambda _a, _: (ONE, ONE), lambda a, _: build.det(a[0]))
 
+POSITIVE = _primitive("positive", 1, _like(0), lambda a, _: build.fun("step", a[0]))
+"""Where the entries are positive: truth values, as a factor of a product entry by entry."""
+PEAK = _primitive(
+    "peak", 1, lambda a, _: (ONE if a[0].cols is ONE else a[0].rows, ONE), lambda a, _: build.sym(_peak(a[0]))
+)
+"""The largest entry of a vector, or of each row of a matrix."""
 CAPPED_EXP = _primitive("capped_exp", 1, _like(0), lambda a, _: build.fun("exp", a[0]))
 """exp(min(x, 700)): then e/(1 + e) and 1/(1 + e) are the sigmoid, and log(1 + e) the softplus of a smaller x."""
 EXCESS = _primitive("excess", 1, lambda _a, _: (ONE, ONE), lambda a, _: build.total(build.fun("relu", _beyond(a[0]))))
@@ -169,12 +177,17 @@ def _counted(lo: Dim, hi: Dim) -> Symbol:
     return Symbol(f"({lo}..{hi})", hi - lo + 1, ONE)
 
 
+def _peak(term: Term) -> Symbol:
+    of = f"{term.attr.name}" if term.op is ops.SYM else "·"
+    return Symbol(f"max({of})", ONE if term.cols is ONE else term.rows, ONE)
+
+
 def _beyond(term: Term) -> Term:
     return build.sub(term, build.mul(build.num(700), build.ones(term.rows, term.cols)))
 
 
 FRESH = frozenset(
-    {ops.ADD, ops.HAD, ops.SCALE, ops.FUN, ops.POW, MATMUL, PRODUCT, ROWS, COLS, ROWSUMS, COLSUMS, ROWDOTS}
-    | {ON_DIAGONAL, SOLVE, HALF_SOLVE, INVERSE, CAPPED_EXP, KRONECKER, STACKSUM, WEIGHTED, COUNTING}
+    {ops.ADD, ops.HAD, ops.SCALE, ops.FUN, ops.POW, MATMUL, PRODUCT, TRIPLE, ROWS, COLS, ROWSUMS, COLSUMS, ROWDOTS}
+    | {PEAK, ON_DIAGONAL, SOLVE, HALF_SOLVE, INVERSE, CAPPED_EXP, KRONECKER, STACKSUM, WEIGHTED, COUNTING}
 )
 """What is an array of its own: nobody else sees it change."""

@@ -209,6 +209,12 @@ class Products:
 
     def _matrix(self, factors: list[Term]) -> Term:
         """A product of matrices that is a matrix."""
+        ones = next((k for k, f in enumerate(factors) if f.op is ops.ONES), None)
+        if ones is not None:
+            rows, cols = factors[ones].shape
+            left = self.column([*factors[:ones], build.ones(rows)])
+            right = self.column([*(build.transpose(f) for f in reversed(factors[ones + 1 :])), build.ones(cols)])
+            return self.outer(left, right)
         transposes = [f for f in factors if f.op is ops.TRANSPOSE]
         if len(transposes) == len(factors):
             return self.work.transposed(self.work.low(build.mul(*(f.args[0] for f in reversed(factors)))))
@@ -323,7 +329,7 @@ class Products:
             for cost, tree in costs:
                 if all(known_nonnegative(other - cost, names) for other, _ in costs):
                     return self._nested(tree, factors)
-        return p.apply(p.PRODUCT, *factors)
+        return p.apply(p.TRIPLE if len(factors) == 3 else p.PRODUCT, *factors)
 
     def _nested(self, tree: Tree, factors: Sequence[Term]) -> Term:
         if isinstance(tree, int):
