@@ -198,8 +198,12 @@ def references():
         return {name: list(case[4]()) for name, case in CASES.items()}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", CASES)
+ELSEWHERE = list(CASES)[1::3]
+"""The cases of the other backends, which take the same stable forms; the first that JAX compiles are enough there."""
+PAIRS = [(b, name) for b in BACKENDS for name in (CASES if b == "numpy" else ELSEWHERE[: 3 if b == "jax" else None])]
+
+
+@pytest.mark.parametrize("backend, name", PAIRS)
 def test_as_accurate_as_a_stable_form_by_hand(name, backend, references):
     expression, wrt, where, data, _, by_hand, measure = CASES[name]
     if wrt is None:

@@ -14,6 +14,7 @@ from typing import Any
 from ...terms import ops
 from ...terms.dims import Dim
 from ...terms.term import Term
+from .. import primitives as p
 from ..graph import Graph
 from ..names import Names
 from ..operators import CODE
@@ -22,10 +23,12 @@ from ..scopes import Key, Node, Scope
 from ..target import Target
 from ..writer import Writer
 from . import native
-from .kernels import CHEAP, FUNCTIONS, HEAD, Kernel, number, speaking, statements
+from .kernels import CHEAP, FUNCTIONS, HEAD, Kernel, number, speaking, statements, summand
 
-_ENTRYWISE = frozenset({ops.ADD, ops.SCALE, ops.HAD, ops.POW, ops.FUN})
-_SUMS = frozenset({ops.TOTAL, ops.INNER, ops.NORM})
+_ENTRYWISE = frozenset({ops.ADD, ops.SCALE, ops.HAD, ops.POW, ops.FUN, p.CAPPED_EXP})
+_SUMS = frozenset({ops.TOTAL, ops.INNER, ops.NORM, p.EXCESS, p.SUM_LOG1P})
+_SPREAD = frozenset({p.EVERY_ROW, p.EVERY_COLUMN})
+"""What stands for a matrix and is a vector that NumPy repeats."""
 Signature = tuple[Scope, Dim, Dim]
 
 
@@ -54,7 +57,7 @@ def _entrywise(node: Node, graph: Graph) -> bool:
         return False
     if term.op is ops.FUN and term.attr not in FUNCTIONS:
         return False
-    return all(t.is_scalar or t.shape == term.shape for t, _ in node.args)
+    return all(t.is_scalar or (t.shape == term.shape and t.op not in _SPREAD) for t, _ in node.args)
 
 
 def groups(nodes: Sequence[Node], graph: Graph) -> tuple[list[Node], dict[Key, Group]]:
@@ -99,7 +102,9 @@ def _place(node: Node, signature: dict[Key, Signature], level: dict[Key, int]) -
         return None
     top = max(fused, key=level.__getitem__)
     _, rows, cols = signature[top]
-    same = all(key[0].shape == (rows, cols) and level[key] <= level[top] for key in operands)
+    same = all(
+        key[0].shape == (rows, cols) and key[0].op not in _SPREAD and level[key] <= level[top] for key in operands
+    )
     return (signature[top], level[top]) if same else None
 
 
@@ -137,6 +142,8 @@ class FusedWriter(Writer):
         inside: dict[Key, str] = {}
         given: dict[str, str] = {}
         twin: list[str] = []
+        outside: dict[Key, Code | None] = {}
+        """What the values are called outside the kernel."""
 
         def operand(key: Key) -> str:
             if key in inside:
@@ -146,7 +153,7 @@ class FusedWriter(Writer):
             if literal is not None:
                 return literal if term.attr >= 0 else f"({literal})"
             kind, names = ("c", kernel.numbers) if term.is_scalar else ("a", kernel.arrays)
-            text = self.values[key].text
+            text = (outside.get(key) or self.values[key]).text
             inside[key] = text if speaking(text) else f"{kind}{len(names)}"
             names.append(inside[key])
             given[inside[key]] = text
@@ -155,13 +162,14 @@ class FusedWriter(Writer):
         results: list[tuple[Key, str, str]] = []
         for node in group.nodes:
             texts = [operand(key) for key in node.args]
-            pairs = zip(node.args, texts, strict=True)
-            codes = [self.values[key] if key[0].op is ops.NUM else Code(text) for key, text in pairs]
-            code = CODE[node.term.op](self, node, codes)
+            for key, text in zip(node.args, texts, strict=True):
+                if key[0].op is not ops.NUM:
+                    outside.setdefault(key, self.values.get(key))
+                    self.values[key] = Code(text)
+            code = CODE[node.term.op](self, node, [self.values[key] for key in node.args])
             if node.term.is_scalar:
                 name = f"s{len(kernel.summed)}"
-                product = texts[0] if node.term.op is ops.TOTAL else f"{texts[0]} * {texts[-1]}"
-                kernel.summed.append(product)
+                kernel.summed.append(summand(node.term, texts))
                 shown = code.text
                 results.append((node.key, "n", "np.sqrt({})" if node.term.op is ops.NORM else "{}"))
                 twin.append(f"{name} = {shown}{' ** 2' if node.term.op is ops.NORM else ''}")
@@ -176,10 +184,13 @@ class FusedWriter(Writer):
                 results.append((node.key, "a", "{}"))
             if node.term in self.printable:
                 kernel.formulas = [" ".join(self.formula(node.term, node.home).split())[:110]]
+        self.values.update({key: code for key, code in outside.items() if code is not None})
         results.sort(key=lambda result: result[1])
         names = [self.names.numbered("t") for _ in results]
         for name, (key, _, shown) in zip(names, results, strict=True):
             self.values[key] = Code(shown.format(name))
+            if shown == "{}":
+                self.named[key] = name
         takes = "a" * len(kernel.arrays) + "n" * len(kernel.numbers)
         gives = "".join(kind for _, kind, _ in results)
         inputs = [*kernel.arrays, *kernel.numbers]
@@ -242,4 +253,4 @@ def _finish(source: str) -> str:
     return _IMPORTS + source if "_library_of_kernels" in source else source
 
 
-TARGET = Target("c", FusedWriter, _finish)
+TARGET = Target("c", FusedWriter, _finish, lower=True)

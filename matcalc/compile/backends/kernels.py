@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from ...terms import ops
 from ...terms.term import Term
+from .. import primitives as p
 
 HEAD = """\
 #include <math.h>
@@ -118,8 +119,19 @@ def statements(name: str, term: Term, args: Sequence[str]) -> list[str]:
         exponent = term.args[1]
         text = _fixed_power(args[0], exponent.attr) if exponent.op is ops.NUM else None
         return [f"double {name} = {text or f'pow({args[0]}, {args[1]})'};"]
+    if term.op is p.CAPPED_EXP:
+        return [f"double {name} = exp({args[0]} > 700 ? 700 : {args[0]});"]
     sign = " + " if term.op is ops.ADD else " * "
     return [f"double {name} = {sign.join(args)};"]
+
+
+def summand(term: Term, args: Sequence[str]) -> str:
+    """What a sum over the entries adds for each."""
+    if term.op is ops.TOTAL:
+        return args[0]
+    if term.op is p.EXCESS:
+        return f"({args[0]} > 700 ? {args[0]} - 700 : 0)"
+    return f"log1p({args[0]})" if term.op is p.SUM_LOG1P else f"{args[0]} * {args[-1]}"
 
 
 def _fixed_power(base: str, power: int | Fraction) -> str | None:

@@ -113,6 +113,8 @@ def _kernel(
 
     def call(*given: Any) -> Any:
         kept = [np.ascontiguousarray(v, dtype=float) if k == "a" else v for k, v in zip(takes, given, strict=True)]
+        if any(v.shape != kept[first].shape for k, v in zip(takes, kept, strict=True) if k == "a"):
+            return otherwise(*given)
         results = [np.empty(kept[first].shape) if kind == "a" else np.empty(()) for kind in gives]
         pointers = [v.ctypes.data if k == "a" else v for k, v in zip(takes, kept, strict=True)]
         function(kept[first].size, *pointers, *(result.ctypes.data for result in results))
