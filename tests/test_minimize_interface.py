@@ -75,6 +75,31 @@ def test_what_has_no_minimum_is_not_converged() -> None:
     assert not found.converged and "NOT CONVERGED" in str(found)
 
 
+@pytest.mark.parametrize("method", ["auto", "newton", "lbfgs", "bfgs", "cg"])
+@pytest.mark.parametrize("scale", [1e-14, 1e12])
+def test_units_do_not_matter(method: str, scale: float) -> None:
+    """Neither those of the objective nor those of the unknown decide whether it converges."""
+    data = {"A": A, "b": B * 1e-4, "s": scale}
+    where = {**WHERE, "s": "positive"}
+    for f in ("s*norm(A*x - b)^2", "s*sum(sqrt((A*x - b).^2/10^(-8) .+ 1))"):
+        found = mc.minimize(f, "x", where, data=data, method=method)
+        assert found.converged, str(found)
+        gradient = mc.derivative(f, "x", where).function()(**data, x=found.x)
+        assert found.gradient_norm == pytest.approx(np.linalg.norm(gradient), abs=1e-12 * np.abs(gradient).max())
+        again = mc.minimize(f, "x", where, data=data, method=method, start=found.x)
+        assert again.converged and np.allclose(again.x, found.x, rtol=1e-6, atol=0)
+    assert np.allclose(mc.minimize("s*norm(A*x - b)^2", "x", where, data=data).x, BEST * 1e-4, rtol=1e-6, atol=0)
+
+
+def test_what_has_its_infimum_nowhere() -> None:
+    """Classes that a plane parts: the likelihood goes on growing."""
+    data = {"A": A, "y": np.sign(A @ [1.0, 2.0, 3.0])}
+    found = mc.minimize("sum(softplus(-y.*(A*w)))", "w", data=data)
+    assert not found.converged and "at infinity, or on the edge" in found.message
+    kinks = minimize("norm(A*x - b)^2 + 20*norm1(x)", data={"A": A, "b": B})
+    assert not kinks.converged and "kinks" in kinks.notes[-1]
+
+
 def test_a_picture() -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")

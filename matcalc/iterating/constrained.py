@@ -12,7 +12,7 @@ from .constraints import Constraint, reset
 from .data import Array
 from .methods import Stopped
 from .objective import Evaluation
-from .run import INSPECTED, POLISH, Run
+from .run import INSPECTED, NEAR, POLISH, Run
 
 ACTIVE = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 """An inequality this near to its end may be active; the nearness that explains the gradient best is taken."""
@@ -85,7 +85,7 @@ class ConstrainedRun(Run):
         more: dict[str, Any] = {"bounds": Bounds(layout.lower, layout.upper)} if layout.bounded else {}
         if self.second:
             more["hess"] = lambda at: LinearOperator(shape, matvec=lambda d: self.objective.product(at, np.ravel(d)))
-        options = {"maxiter": self.iterations_left, "gtol": self.tol * 1e-2, "xtol": 1e-12, "barrier_tol": 1e-10}
+        options = {"maxiter": self.iterations_left, "gtol": self.gtol, "xtol": 1e-12, "barrier_tol": 1e-10}
         return self._minimized(minimize, x, method="trust-constr", constraints=conditions, options=options, **more)
 
     def _minimized(self, minimize: Any, x: Array, **how: Any) -> Stopped:
@@ -188,7 +188,7 @@ class ConstrainedRun(Run):
                 return x
             found = self.conditions(here)
             before = self._residual(found)
-            if before <= 1e-14 * max(1.0, self.start_norm):
+            if before <= 1e-16:
                 break
             hessian = self.objective.hessian(here.at)
             for number, c in enumerate(self.constraints):
@@ -219,18 +219,31 @@ class ConstrainedRun(Run):
         if not end.finite:
             return False
         found = self.conditions(end)
-        scale = max(1.0, float(np.linalg.norm(end.gradient)))
-        size = max(1.0, float(np.max(np.abs(end.at), initial=0.0)))
-        if max(found.violation, float(np.max(np.abs(found.values), initial=0.0))) > max(self.tol, 1e-12) * size:
+        worst = max(found.violation, float(np.max(np.abs(found.values), initial=0.0)))
+        if worst > max(self.tol, 1e-12) * max(1.0, float(np.max(np.abs(end.at), initial=0.0))):
             return False
-        return float(np.linalg.norm(found.gradient)) <= max(self.tol, 1e-9) * 10 * scale
+        norm = float(np.linalg.norm(found.gradient))
+        reference = max(float(np.linalg.norm(end.gradient)), self.nearby(end) / NEAR)
+        return norm == 0 or norm <= max(self.tol, 1e-9) * reference
+
+    def inner(self, here: Evaluation) -> Array:
+        """All coordinates: bounds are conditions like the others."""
+        return np.ones(here.at.size, dtype=bool)
+
+    def tighten(self, x: Array) -> bool:
+        """SciPy's methods under constraints are not called again."""
+        return False
+
+    def finish(self, x: Array) -> Array:
+        """Newton's method alone keeps no constraints."""
+        return x
 
     def verdict(self, end: Evaluation) -> tuple[bool, str]:
         """Whether the KKT conditions hold, and what to say."""
         if self.interrupted:
             return False, self.stopped_by
         if self._met(end):
-            norm = self.norm(end)
+            norm = self.objective.told_norm(self.norm(end))
             return True, f"the KKT conditions hold: the gradient of the Lagrange function is {norm:.1e}"
         found = self.conditions(end) if end.finite else None
         if self.stopped_by:
@@ -252,6 +265,6 @@ class ConstrainedRun(Run):
                 if owner == number:
                     mine[at] = multiplier
             sign = -1.0 if c.condition.relation == "<=" else 1.0
-            value = self.objective.sign * sign * mine.reshape(c.shape)
+            value = sign * mine.reshape(c.shape) / self.objective.factor
             told[c.condition.text] = value if c.shape else float(value)
         return told

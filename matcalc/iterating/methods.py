@@ -52,23 +52,23 @@ def lbfgs(run: Run, x: Array) -> Stopped:
 
     layout = run.objective.layout
     bounds = Bounds(layout.lower, layout.upper) if layout.bounded else None
-    options = {"gtol": run.tol * 1e-2, "ftol": 1e-15, "maxcor": 20, "maxfun": 20 * run.max_iterations, "maxls": 50}
+    options = {"gtol": run.gtol, "ftol": 1e-15, "maxcor": 20, "maxfun": 20 * run.max_iterations, "maxls": 50}
     return _minimize(run, x, "L-BFGS-B", options, bounds=bounds)
 
 
 def bfgs(run: Run, x: Array) -> Stopped:
     """BFGS."""
-    return _minimize(run, x, "BFGS", {"gtol": run.tol * 1e-2})
+    return _minimize(run, x, "BFGS", {"gtol": run.gtol})
 
 
 def conjugate(run: Run, x: Array) -> Stopped:
     """Nonlinear conjugate gradients."""
-    return _minimize(run, x, "CG", {"gtol": run.tol * 1e-2})
+    return _minimize(run, x, "CG", {"gtol": run.gtol})
 
 
 def newton(run: Run, x: Array) -> Stopped:
     """Newton's method in a trust region: with the whole Hessian where it is small, else by products with it."""
-    options = {"gtol": run.tol * 1e-2}
+    options = {"gtol": run.gtol}
     if run.objective.layout.size <= DENSE:
         return _minimize(run, x, "trust-exact", options, hess=run.objective.hessian)
     return _minimize(run, x, "trust-ncg", options, hessp=run.objective.product)

@@ -103,7 +103,7 @@ def _best(task: Task, found: Given, derivatives: Derivatives, recorder: Recorder
     notes = [told, *choice.notes] if told else choice.notes
     if choice.squared is not None and how.method == "auto" and not choice.squared.suits(objective.begin(arrays[0])):
         choice.method = "newton" if choice.second and not layout.bounded else "lbfgs"
-    best: tuple[Run, Evaluation] | None = None
+    best: Optimum | None = None
     for begin in arrays:
         record = Recorder(how.progress, how.keep_points, how.seconds)
         record.started, record.deadline = recorder.started, recorder.deadline
@@ -128,21 +128,23 @@ def _best(task: Task, found: Given, derivatives: Derivatives, recorder: Recorder
             end = run.go(at)
         finally:
             record.close()
-        if best is None or _better(run, end, *best):
-            best = (run, end)
+        ended = _optimum(task, found, objective, run, end, notes)
+        if best is None or _better(ended, best):
+            best = ended
         if run.interrupted:
             break
-    if len(arrays) > 1:
-        notes.append(f"the best of {len(arrays)} runs, one for each sign of the determinants")
     assert best is not None
-    return _optimum(task, found, objective, best[0], best[1], notes)
+    best.evaluations, best.products = objective.evaluations, objective.products
+    if len(arrays) > 1:
+        best.notes.append(f"the best of {len(arrays)} runs, one for each sign of the determinants")
+    return best
 
 
-def _better(run: Run, end: Evaluation, other: Run, its_end: Evaluation) -> bool:
-    """Whether a run ended better than another: at a point that counts, then with the smaller value."""
-    if isinstance(run, ConstrainedRun):
-        return (not run.verdict(end)[0], end.value) < (not other.verdict(its_end)[0], its_end.value)
-    return end.value < its_end.value
+def _better(one: Optimum, other: Optimum) -> bool:
+    """Whether a run ended better than another: where the constraints are met, then at the better value."""
+    if one.constrained and one.converged != other.converged:
+        return one.converged
+    return one.value < other.value if one.goal == "minimum" else one.value > other.value
 
 
 def _constraints(task: Task, layout: Layout, found: Given) -> list[Constraint]:
@@ -243,8 +245,8 @@ def _optimum(
     return Optimum(
         points={u.source.name: layout.gathered(end.arrays)[u.name] for u in layout.unknowns},
         single=task.single,
-        value=objective.sign * end.value,
-        gradient_norm=run.norm(end),
+        value=objective.told(end.value),
+        gradient_norm=objective.told_norm(run.norm(end)),
         converged=converged,
         message=message,
         method=CONSTRAINED[run.method] if run.method in CONSTRAINED else METHODS[run.method][0],
@@ -259,4 +261,5 @@ def _optimum(
         first={u.source.name: found.firsts[u.name] for u in layout.unknowns},
         multipliers=run.told_multipliers(end) if isinstance(run, ConstrainedRun) and end.finite else {},
         constraint_violation=run.conditions(end).violation if isinstance(run, ConstrainedRun) and end.finite else 0.0,
+        constrained=isinstance(run, ConstrainedRun),
     )

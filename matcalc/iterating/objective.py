@@ -120,14 +120,29 @@ class Evaluation:
 
 
 class Objective:
-    """±f of the coordinates: value, gradient, products with the Hessian; counts what is evaluated."""
+    """±f of the coordinates, times a scale: value, gradient, products with the Hessian; counts what is evaluated."""
 
     def __init__(self, derivatives: Derivatives, layout: Layout, runner: Runner, sign: float = 1.0) -> None:
         self.derivatives, self.layout, self.runner, self.sign = derivatives, layout, runner, sign
+        self.factor = sign
         self.evaluations = 0
         self.products = 0
         self.best: Evaluation | None = None
         self._kept: dict[bytes, Evaluation] = {}
+
+    def scaled_by(self, reference: float) -> None:
+        """From now on gradients as large as the reference count as 1: SciPy's tolerances are absolute."""
+        self.factor = self.sign / reference if 1e-290 < reference < 1e290 else self.sign
+        self._kept.clear()
+        self.best = None
+
+    def told(self, value: float) -> float:
+        """A value, or the change of one, in the units of f."""
+        return value / self.factor
+
+    def told_norm(self, norm: float) -> float:
+        """The norm of a gradient in the units of f."""
+        return norm / abs(self.factor)
 
     def begin(self, arrays: Sequence[Array]) -> Array:
         """The coordinates of a start, the charts put around it; what was found before is forgotten."""
@@ -157,10 +172,10 @@ class Objective:
         if not all(np.isfinite(a).all() for a in arrays):
             return outside
         found = self.runner.call(self.derivatives.first, self.layout.gathered(arrays))
-        value = self.sign * found[""] if found else np.inf
+        value = self.factor * found[""] if found else np.inf
         if not np.isfinite(value):
             return outside
-        gradients = [self.sign * g for g in self.layout.spread(found)]
+        gradients = [self.factor * g for g in self.layout.spread(found)]
         gradient = self.layout.pull(x, gradients)
         if not np.isfinite(gradient).all():
             return outside
@@ -195,7 +210,7 @@ class Objective:
         found = self.runner.call(self.derivatives.second, moving)
         if not found:
             return np.zeros(self.layout.size)
-        along = [self.sign * g for g in self.layout.spread(found)]
+        along = [self.factor * g for g in self.layout.spread(found)]
         curved = self.layout.bend(x, direction, here.gradients)
         total = self.layout.pull(x, along) + curved
         return total if np.isfinite(total).all() else np.zeros(self.layout.size)

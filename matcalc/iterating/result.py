@@ -48,6 +48,7 @@ class Optimum:
     notes: list[str] = field(default_factory=list)
     multipliers: dict[str, Any] = field(default_factory=dict)
     constraint_violation: float = 0.0
+    constrained: bool = False
     first: dict[str, int] = field(default_factory=dict)
     """The number of the first member of each family."""
 
@@ -82,7 +83,7 @@ class Optimum:
             f"{self.products} Hessian products, {self.seconds:.2f} s",
             f"norm of the gradient {self.gradient_norm:.2g}",
         ]
-        if self.multipliers:
+        if self.constrained:
             lines.append(f"constraints met within {self.constraint_violation:.2g}")
         for name, value in self.points.items():
             lines.append(f"{name}: {_shown(value)}")

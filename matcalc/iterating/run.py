@@ -22,6 +22,9 @@ ESCAPES = 5
 INSPECTED = 150
 """Up to so many coordinates the whole Hessian is looked at where the method has stopped."""
 
+NEAR = 0.01
+"""So far away, relative to the size of a point, gradients are looked at to see whether the one here is small."""
+
 RUNAWAY = 1e6
 """A point this much further out than the start has run away."""
 
@@ -51,7 +54,8 @@ class Run:
         self.free_choice = free_choice
         self.user_callback = callback
         self.iterations = 0
-        self.start_norm, self.start_size = 1.0, 1.0
+        self.gtol = 1e-4 * tol
+        self.begun = np.zeros(0)
         self.stopped_by = ""
         self.interrupted = False
 
@@ -84,7 +88,7 @@ class Run:
         def point() -> dict[str, Any]:
             return self.objective.layout.gathered([a.copy() for a in here.arrays])
 
-        self.recorder.add(self.objective.sign * here.value, self.norm(here), point)
+        self.recorder.add(self.objective.told(here.value), self.objective.told_norm(self.norm(here)), point)
         if self.user_callback is not None:
             self.user_callback(self.recorder.trajectory[-1])
 
@@ -107,9 +111,11 @@ class Run:
 
     def go(self, x: Array) -> Evaluation:
         """From a start to where it ends; the best point so far when interrupted."""
+        self.begun = x
+        self.objective.scaled_by(1.0)
         here = self.objective.at(x)
-        self.start_norm = self.norm(here)
-        self.start_size = max(1.0, float(np.linalg.norm(x)))
+        self.objective.scaled_by(max(float(np.linalg.norm(here.gradient)), self.nearby(here)))
+        here = self.objective.at(x)
         self._add(here)
         try:
             return self._go(x)
@@ -117,6 +123,26 @@ class Run:
             self.interrupted = True
             self.stopped_by = f"interrupted after {self.iterations} iterations; this is the best point so far"
             return self._best(here)
+
+    def span(self, x: Array) -> float:
+        """How large a point is: its norm, or the way to it if that is longer."""
+        here = max(float(np.linalg.norm(x)), float(np.linalg.norm(x - self.begun)))
+        return max(here, 1.0) if self.objective.layout.based or here == 0 else here
+
+    def nearby(self, here: Evaluation) -> float:
+        """The norm of the gradient a hundredth of the size of the point away: what a gradient is small against."""
+        layout, free = self.objective.layout, self.inner(here)
+        drawn = np.where(free, np.random.default_rng(0).standard_normal(layout.size), 0.0)
+        length = float(np.linalg.norm(drawn))
+        if length == 0:
+            return 0.0
+        for step in (NEAR, NEAR / 100):
+            move = step * self.span(here.at) / length * drawn
+            both = (self.objective.at(np.clip(here.at + s * move, layout.lower, layout.upper)) for s in (1, -1))
+            norms = [float(np.linalg.norm(e.gradient[free])) * NEAR / step for e in both if e.finite]
+            if norms:
+                return max(norms)
+        return 0.0
 
     def _best(self, here: Evaluation) -> Evaluation:
         best = self.objective.best
@@ -134,6 +160,8 @@ class Run:
             if self.stopped_by:
                 break
             x = self.finish(self.polish(x))
+            if self.tighten(x):
+                continue
             away = self.leave_saddle(x) if escapes < ESCAPES else None
             if away is None:
                 break
@@ -152,13 +180,25 @@ class Run:
 
     def finish(self, x: Array) -> Array:
         """Where another method has stopped short, Newton's method goes on, if the choice was not the user's."""
-        here = self.objective.at(x)
         if not self.free_choice or not self.second or self.method == "newton" or self.objective.layout.bounded:
             return x
-        if self.stopped_by or self.norm(here) <= self.tol * max(1.0, self.start_norm):
+        if self.stopped_by or self.close(self.objective.at(x)):
             return x
         stopped = METHODS["newton"][1](self, x)
         return self.polish(self._best(self.objective.at(stopped.at)).at)
+
+    def tighten(self, x: Array) -> bool:
+        """Whether the method stopped by a gradient that was small at the start, but is not here: it goes on then."""
+        here = self.objective.at(x)
+        if self.stopped_by or self.norm(here) > self.gtol or self.gtol < 1e-30 or self.close(here):
+            return False
+        self.gtol *= 1e-4
+        return True
+
+    def close(self, here: Evaluation) -> bool:
+        """Whether the gradient is small against those nearby: as far as it goes, the optimum is not further."""
+        norm = self.norm(here)
+        return norm == 0 or (here.finite and NEAR * norm <= self.tol * self.nearby(here))
 
     def polish(self, x: Array) -> Array:
         """Newton's steps, while they make the gradient smaller."""
@@ -167,14 +207,14 @@ class Run:
         for _ in range(POLISH):
             here = self.objective.at(x)
             norm = self.norm(here)
-            if norm <= 1e-15 * max(1.0, self.start_norm):
+            if norm <= 1e-16:
                 break
             step = self.newton_step(here)
             if step is None:
                 break
             layout = self.objective.layout
             there = self.objective.at(np.clip(x + step, layout.lower, layout.upper))
-            slack = 1e-9 * max(1.0, abs(here.value))
+            slack = 1e-9 * abs(here.value) + norm * float(np.linalg.norm(step))
             if not there.finite or there.value > here.value + slack or self.norm(there) > 0.5 * norm:
                 break
             x = there.at
@@ -228,7 +268,7 @@ class Run:
             return None
         here = self.objective.at(x)
         free = self.inner(here)
-        if not free.any() or self.norm(here) > 1e-3 * max(1.0, self.start_norm):
+        if not free.any() or self.norm(here) > 1e-3:
             return None
         values, vectors = np.linalg.eigh(self.objective.hessian(x)[np.ix_(free, free)])
         if values[0] >= -1e-7 * max(1e-300, float(np.abs(values).max())):
@@ -239,7 +279,8 @@ class Run:
         for length in (1.0, 0.1, 0.01, 1e-3):
             for sign in (1.0, -1.0):
                 there = self.objective.at(np.clip(x + sign * length * direction, layout.lower, layout.upper))
-                if there.value < here.value - 1e-12 * max(1.0, abs(here.value)):
+                least = max(1e-12 * abs(here.value), 1e-4 * abs(float(values[0])) * length**2)
+                if there.value < here.value - least:
                     return there.at
         return None
 
@@ -247,34 +288,34 @@ class Run:
 
     def verdict(self, end: Evaluation) -> tuple[bool, str]:
         """Whether the end meets the tolerance, and what to say."""
-        norm = self.norm(end)
-        small = norm <= self.tol * max(1.0, self.start_norm)
+        norm, near = self.norm(end), self.nearby(end)
         if self.interrupted:
             return False, self.stopped_by
-        if small:
-            return True, f"the gradient is {norm:.1e}, {self._relative(norm)}"
+        if norm == 0:
+            return True, "the gradient is 0"
+        if NEAR * norm <= self.tol * near:
+            told = self.objective.told_norm
+            return True, f"the gradient is {told(norm):.1e}; a step of 1 % of the point makes it {told(near):.1e}"
         close = self.distance(end)
         if close is not None and close <= self.tol:
             return True, f"Newton's step is {close:.1e} of the point: no closer by rounding"
         far = float(np.linalg.norm(end.at))
-        if far > RUNAWAY * self.start_size:
+        if far > RUNAWAY * max(1.0, float(np.linalg.norm(self.begun))):
             where = f"the point has run away, to a norm of {far:.1e}: there may be no optimum"
             return False, f"{self.stopped_by or self.message}; {where}"
         if end.value < -1e15 * max(1.0, abs(self.recorder.trajectory[0].value)):
             return False, "the objective falls without bound"
+        if not self.stopped_by and self.objective.told_norm(norm) < 1e-8 * self.recorder.trajectory[0].gradient_norm:
+            small = f"the gradient has fallen to {self.objective.told_norm(norm):.1e} while the point moves on"
+            return False, f"{small}: the optimum may lie at infinity, or on the edge of the set"
         return False, self.stopped_by or f"stopped before the tolerance was met: {self.message}"
-
-    def _relative(self, norm: float) -> str:
-        if self.start_norm > 0 and np.isfinite(self.start_norm):
-            return f"{norm / self.start_norm:.1e} of that at the start"
-        return "0 already at the start"
 
     def distance(self, end: Evaluation) -> float | None:
         """How far the minimum is by Newton's step, relative to the point; None where that is not known."""
         if not self.second or not end.finite:
             return None
         step = self.newton_step(end)
-        return None if step is None else float(np.linalg.norm(step)) / max(1.0, float(np.linalg.norm(end.at)))
+        return None if step is None else float(np.linalg.norm(step)) / self.span(end.at)
 
 
 MAX_CG = 400
