@@ -191,7 +191,7 @@ def test_starts_outside_the_set_are_refused() -> None:
         ({"A": A, "b": B, "x": np.zeros(3)}, "x is what is sought"),
         ({"A": A, "b": B, "bb": B}, "bb in the data means nothing in this problem\ndid you mean b?"),
         ({"A": A, "b": B, "S": A[:3] + np.eye(3)}, "S is declared symmetric, but the array is not, by"),
-        ({"A": A, "b": B, "t": -1.0}, "t is declared positive, but the array is not"),
+        ({"A": A, "b": B, "t": -1.0}, "t is declared positive, but the number is not"),
         ({"A": A, "b": B, "n": 4}, "number of columns of A is 3, but n = 4 is expected: n is 4 by n = 4 as given"),
         ({"A": A, "b": B, "n": 2.5}, "n is a size, an integer"),
         ({3: A}, "given by the names"),
@@ -200,6 +200,16 @@ def test_starts_outside_the_set_are_refused() -> None:
 def test_data_are_checked(data: dict[str, Any], said: str) -> None:
     with pytest.raises(mc.MatcalcError, match=said):
         minimize("norm(A*x - b)^2", data=data)
+
+
+def test_assumptions_are_checked() -> None:
+    where = {**WHERE, "M": "matrix(n,n)", "s": "scalar"}
+    for assumed, data in (("s > 0", {"s": -1.0}), ("M is symmetric", {"M": A[:3]}), ("1 - s >= 0", {"s": 2.0})):
+        with pytest.raises(
+            mc.MatcalcError, match="is assumed (positive|symmetric|nonneg), but the (number|array) is not"
+        ):
+            mc.minimize("norm(A*x - b)^2", "x", where, data={"A": A, "b": B, **data}, assume=assumed)
+    mc.minimize("norm(A*x - b)^2", "x", where, data={"A": A, "b": B, "s": 0.5}, assume=["s > 0", "A is fullrank"])
 
 
 def test_vectors_may_be_columns_and_scalars_arrays() -> None:

@@ -173,8 +173,8 @@ _DEFECTS: dict[str, Callable[[Array], float]] = {
 """How far an array is from having a fact; infinite where it has it or not."""
 
 
-def check_facts(name: str, array: Array, facts: Iterable[str]) -> None:
-    """Raise :class:`MatcalcError` for an array that is not what it is declared to be."""
+def check_facts(name: str, array: Array, facts: Iterable[str], said: str = "declared") -> None:
+    """Raise :class:`MatcalcError` for an array that is not what it is declared, or assumed, to be."""
     for fact in sorted(facts):
         defect = _DEFECTS.get(fact)
         if defect is None or array.size == 0:
@@ -182,7 +182,8 @@ def check_facts(name: str, array: Array, facts: Iterable[str]) -> None:
         by = defect(_square(array))
         if not by <= TOLERANCE:
             far = f", by {by:.2g}" if np.isfinite(by) else ""
-            raise MatcalcError(f"{name} is declared {fact}, but the array is not{far}")
+            what = "array" if array.ndim else "number"
+            raise MatcalcError(f"{name} is {said} {fact}, but the {what} is not{far}")
 
 
 # ---------------------------------------------------------------- names

@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..calculus.system import System
+from ..compile.function import compile_numpy
 from ..compile.names import Source
 from ..errors import MatcalcError, ShapeError
+from ..output.text import to_text
 from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .charts import charted
 from .constrained import ConstrainedRun
 from .constraints import Bound, Condition, Constraint, bound_of, keep_bounds, reset
+from .data import check_facts
 from .given import Given, given
-from .least_squares import Residuals, SquaredNorm, residuals
+from .least_squares import Residuals, SquaredNorm, occurs, residuals
 from .methods import ALIASES, METHODS
 from .objective import Evaluation, Layout, Objective
-from .problem import Derivatives, Sought, second_order
+from .problem import Derivatives, Runner, Sought, second_order
 from .progress import Recorder
 from .result import Optimum
 from .run import Run
@@ -79,11 +84,24 @@ def minimize(task: Task, data: Mapping[str, Any] | None, start: Mapping[str, Any
     derivatives = Derivatives(task.system, task.function, task.unknowns, [u.term for u in task.unknowns])
     moving = [u.name for u in task.unknowns]
     found.runner.check(derivatives.first, moving)
+    _check_assumptions(task, found.runner)
     recorder = Recorder(how.progress, how.keep_points, how.seconds)
     try:
         return _best(task, found, derivatives, recorder, how)
     finally:
         recorder.close()
+
+
+def _check_assumptions(task: Task, runner: Runner) -> None:
+    """Raise :class:`MatcalcError` where the data contradict what was assumed about them."""
+    for term, fact in sorted(task.system.assumptions, key=lambda pair: (pair[1], pair[0].key)):
+        if any(occurs(u, term) for u in task.unknowns):
+            continue
+        function = compile_numpy(term, "assumed")
+        if runner.lacks(function, ()):
+            continue
+        value = runner.call(function, {}).get("", np.nan)
+        check_facts(to_text(term), np.asarray(value, dtype=float), [fact], "assumed")
 
 
 def _layout(task: Task, found: Given) -> Layout:
