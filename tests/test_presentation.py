@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import matcalc as mc
-from matcalc.calculus.collect import cost
+from matcalc.calculus.addends import cost
 from matcalc.calculus.present import collected, factored, present, presentation
 from matcalc.calculus.system import system
 from matcalc.numeric.check import replay
@@ -57,6 +57,18 @@ def simplified(made: Term) -> Term:
         ("(A ⊗ F) + (A ⊗ G)", "kron(A, F + G)"),
         ("x/(x'*x) - (x'*y)*y/(x'*x)^2", "(x - (x'*y)*y/(x'*x))/(x'*x)"),
         ("x'*x - 2*x'*y + y'*y", "(x - y)'*(x - y)"),
+        ("1 - s/(s + t)", "t/(s + t)"),
+        ("1/(s + t) - s/(s + t)^2", "t/(s + t)^2"),
+        ("F - F*inv(F + G)*F", "F*inv(F + G)*G"),
+        ("1 ./ sqrt(x.^2 .+ s) - x.^2 ./ (x.^2 .+ s).^(3/2)", "s ./ (x.^2 .+ s).^(3/2)"),
+        ("u/s/(t/s + 1)", "u/(s + t)"),
+        ("y'*S*x - t*z'*S*y", "(x - t*z)'*S*y"),
+        ("A*(x - y) + s*B*(y - x)", "(s*B - A)*(y - x)"),
+        ("F*x*y' - F*x*z'", "F*x*(y - z)'"),
+        ("inv(F)'*inv(F)'", "(F^-2)'"),
+        ("G' .* F'", "(F .* G)'"),
+        ("F'*G' + G'*F'", "(F*G + G*F)'"),
+        ("x .* basis(i, n)", "x[i]*basis(i,n)"),
         ("4*s^2 - 12*s*t + 9*t^2 + u", "(2*s - 3*t)^2 + u"),
         ("x'*S*x + 2*y'*S*x + y'*S*y", "(x + y)'*S*(x + y)"),
         ("10/2*s", "5*s"),

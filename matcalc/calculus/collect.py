@@ -6,7 +6,7 @@ operation around some addends may be drawn together; the cheapest few forms are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 from math import gcd, lcm
@@ -17,7 +17,8 @@ from ..terms.arithmetic import coefficient
 from ..terms.dims import Index, dim
 from ..terms.ops import Op
 from ..terms.term import Number, Term
-from ..terms.walk import postorder, substitute_indices
+from ..terms.walk import substitute_indices
+from .addends import MAKE, Addend, Power, as_power, cost, join, negated, raised, split, unsigned
 from .fractions import over_one
 from .squares import squared
 
@@ -30,147 +31,16 @@ MAX_ADDENDS = 24
 RUNNING = 1_000_001
 """The level of an index until the constructor gives it its own."""
 
-Power = tuple[Term, Number]
 Simplify = Callable[[Term], Term]
-
-_UNITS = frozenset({ops.EYE, ops.ONES})
 
 HEADS = frozenset({ops.TR, ops.TOTAL, ops.VEC, ops.UNVEC, ops.DIAG, ops.DIAGONAL, ops.ENTRY, ops.SUM})
 """Linear operations of one argument: L(A) + L(B) is L(A + B)."""
 
 
-def cost(term: Term) -> tuple[int, int, int]:
-    """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums.
-
-    Identities and ones are free, so that ``B*A + A`` becomes ``(B + I)*A``.
-    """
-    nodes = [node for node in postorder(term) if node.op not in _UNITS and node is not build.ONE_NUM]
-    inside = sum(abs(coefficient(a)[0]) != 1 for node in nodes if node.op is ops.ADD for a in node.args)
-    return len(nodes), term.weight, inside
-
-
-class Addend(NamedTuple):
-    """``number * scalars * (product of factors)``; ``kind`` says which product."""
-
-    number: Number
-    scalars: tuple[Power, ...]
-    factors: tuple[Term, ...]
-    kind: Op | None
-
-
-def _power(term: Term) -> Power:
-    if term.op is ops.POW and term.args[1].op is ops.NUM:
-        return term.args[0], term.args[1].attr
-    return term, 1
-
-
-def _raised(power: Power) -> Term:
-    return build.power_of(power[0], build.num(power[1]))
-
-
-def split(term: Term) -> Addend:
-    """An addend taken apart."""
-    number, rest = coefficient(term)
-    scalars: tuple[Term, ...] = ()
-    if rest.op is ops.SCALE:
-        scalar, rest = rest.args
-        scalars = scalar.args if scalar.op is ops.TIMES else (scalar,)
-    elif rest.is_scalar:
-        scalars = rest.args if rest.op is ops.TIMES else (rest,) if rest is not build.ONE_NUM else ()
-        products = [s for s in scalars if s.op is ops.MUL]
-        if len(products) != 1:
-            return Addend(number, tuple(map(_power, scalars)), (), None)
-        rest = products[0]
-        scalars = tuple(s for s in scalars if s is not rest)
-    powers = tuple(map(_power, scalars))
-    if rest.op in (ops.MUL, ops.HAD, ops.KRON):
-        return Addend(number, powers, rest.args, rest.op)
-    return Addend(number, powers, (rest,), None)
-
-
-def join(addend: Addend) -> Term:
-    """The addend put together again."""
-    scalar = build.times(build.num(addend.number), *map(_raised, addend.scalars))
-    if not addend.factors:
-        return scalar
-    return build.smul(scalar, _MAKE[addend.kind](*addend.factors))
-
-
-_MAKE: dict[Op | None, Callable[..., Term]] = {
-    None: build.mul,
-    ops.MUL: build.mul,
-    ops.HAD: build.had,
-    ops.KRON: build.kron,
-}
-
-
-def sign_inside(term: Term) -> Iterable[Term]:
-    """``-(a - b)*c`` as ``(b - a)*c``, and so on for each sum among the factors."""
-    part = split(term)
-    if part.number != -1:
-        return
-    for i, (base, exponent) in enumerate(part.scalars):
-        if base.op is ops.ADD and _is_odd(exponent):
-            scalars = (*part.scalars[:i], (negated(base), exponent), *part.scalars[i + 1 :])
-            yield join(part._replace(number=1, scalars=scalars))
-    for i, factor in enumerate(part.factors):
-        inside = factor.args[0] if factor.op is ops.TRANSPOSE else factor
-        if inside.op is ops.ADD:
-            turned = build.transpose(negated(inside)) if inside is not factor else negated(inside)
-            yield join(part._replace(number=1, factors=(*part.factors[:i], turned, *part.factors[i + 1 :])))
-
-
-def evened(term: Term, both: Set[Term]) -> Term:
-    """``(b - a)'*(b - a)`` with the signs of ``(a - b)'*(a - b)``, for sums that occur with ``both`` signs.
-
-    A single sign that would cost a factor -1 stays.
-    """
-    if term.op is ops.POW:
-        base, exponent = term.args
-        if base in both and exponent.op is ops.NUM and exponent.attr % 2 == 0:
-            return build.power_of(unsigned(base)[1], exponent)
-        return term
-    if not both or term.op not in (ops.MUL, ops.HAD, ops.SCALE, ops.TIMES):
-        return term
-    part = split(term)
-
-    def turns(factor: Term) -> bool:
-        total = factor.args[0] if factor.op is ops.TRANSPOSE else factor
-        return total in both and unsigned(total)[0] < 0
-
-    scalars = [i for i, (base, exponent) in enumerate(part.scalars) if _is_odd(exponent) and turns(base)]
-    factors = [i for i, factor in enumerate(part.factors) if turns(factor)]
-    if (len(scalars) + len(factors)) % 2 and part.number == 1:
-        _ = factors.pop() if factors else scalars.pop()
-    sign = (-1) ** (len(scalars) + len(factors))
-    powers = tuple((unsigned(b)[1], e) if i in scalars else (b, e) for i, (b, e) in enumerate(part.scalars))
-    turned = tuple(unsigned(f)[1] if i in factors else f for i, f in enumerate(part.factors))
-    return join(Addend(sign * part.number, powers, turned, part.kind)) if scalars or factors else term
-
-
-def _is_odd(exponent: Number) -> bool:
-    return isinstance(exponent, int) and exponent % 2 == 1
+# ---------------------------------------------------------------- what addends share
 
 
 _OTHER = (ops.HAD, ops.KRON)
-
-
-def unsigned(term: Term) -> tuple[int, Term]:
-    """A sum with the sign that makes its first addend positive, and that sign."""
-    if term.op is ops.ADD and coefficient(term.args[0])[0] < 0:
-        return -1, negated(term)
-    if term.op is ops.TRANSPOSE:
-        sign, inside = unsigned(term.args[0])
-        return sign, build.transpose(inside)
-    return 1, term
-
-
-def negated(total: Term) -> Term:
-    """The negative of a sum, addend by addend."""
-    return build.add(*map(build.neg, total.args))
-
-
-# ---------------------------------------------------------------- what addends share
 
 
 class Common(NamedTuple):
@@ -233,12 +103,12 @@ def _is_array(part: Addend) -> bool:
 
 
 def _hadamard_powers(part: Addend) -> tuple[Power, ...]:
-    return tuple(map(_power, part.factors))
+    return tuple(map(as_power, part.factors))
 
 
 def _with_hadamard(part: Addend, powers: tuple[Power, ...]) -> Addend:
     shape = part.factors[0]
-    left = tuple(map(_raised, powers)) or (build.ones(shape.rows, shape.cols),)
+    left = tuple(map(raised, powers)) or (build.ones(shape.rows, shape.cols),)
     return part._replace(factors=left, kind=ops.HAD)
 
 
@@ -256,7 +126,7 @@ def _powers(
         exponents = [powers_of(parts[i])[k][1] for i, k in place.items()]
         common = min(exponents) if key[1] else max(exponents)
         first = min(signs)
-        factor = _raised((powers_of(parts[first])[place[first]][0], common))
+        factor = raised((powers_of(parts[first])[place[first]][0], common))
 
         def take(i: int, place: dict[int, int] = place, signs: dict[int, int] = signs, common: Number = common) -> Term:
             powers, at = powers_of(parts[i]), place[i]
@@ -271,7 +141,7 @@ def _powers(
 
 def _ends(parts: list[Addend]) -> Iterable[Common]:
     """Common first factors and common last factors, the longest runs of them."""
-    chains = [p._replace(factors=(_MAKE[p.kind](*p.factors),), kind=None) if p.kind in _OTHER else p for p in parts]
+    chains = [p._replace(factors=(MAKE[p.kind](*p.factors),), kind=None) if p.kind in _OTHER else p for p in parts]
     for last in (False, True):
         yield from _runs(chains, ops.MUL, last)
         yield from _runs(parts, ops.KRON, last)
@@ -313,7 +183,7 @@ def _of_run(parts: list[Addend], run: tuple[Term, ...], members: dict[int, int],
     length = len(run)
     first = parts[min(members)]
     taken = first.factors[-length:] if last else first.factors[:length]
-    factor = _MAKE[kind](*taken)
+    factor = MAKE[kind](*taken)
     sign_of_first = members[min(members)]
 
     def take(i: int) -> Term:
@@ -331,6 +201,23 @@ def _of_run(parts: list[Addend], run: tuple[Term, ...], members: dict[int, int],
 
     identity = any(len(parts[i].factors) == length for i in members)
     return Common(tuple(members), (len(members) - 1) * factor.weight, take, put, identity)
+
+
+def _turned(parts: list[Addend], simplify: Simplify) -> Iterable[list[Addend]]:
+    """Of scalars such as ``x'*y - z'*x`` some transposed, so that they end alike: ``y'*x - z'*x``."""
+    ends: dict[Term, dict[int, bool]] = {}
+    for i, part in enumerate(parts):
+        if part.kind is ops.MUL:
+            for turned, factor in ((False, part.factors[-1]), (True, simplify(build.transpose(part.factors[0])))):
+                ends.setdefault(unsigned(factor)[1], {}).setdefault(i, turned)
+    for members in ends.values():
+        if len(members) > 1 and len(set(members.values())) > 1:
+            yield [
+                part._replace(factors=tuple(simplify(build.transpose(f)) for f in part.factors[::-1]))
+                if members.get(i)
+                else part
+                for i, part in enumerate(parts)
+            ]
 
 
 def _heads(parts: list[Addend]) -> Iterable[Common]:
@@ -466,10 +353,11 @@ class Collector:
         if core.op is not ops.ADD:
             return
         parts = [split(a) for a in core.args]
-        for common in _choices(list(_shared(parts)), len(parts)):
-            rest = self(self.simplify(build.add(*map(common.take, common.members))))
-            others = [a for i, a in enumerate(core.args) if i not in common.members]
-            yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
+        for turned in (parts, *(_turned(parts, self.simplify) if core.is_scalar else ())):
+            for common in _choices(list(_shared(turned)), len(parts)):
+                rest = self(self.simplify(build.add(*map(common.take, common.members))))
+                others = [a for i, a in enumerate(core.args) if i not in common.members]
+                yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
         for other in (*squared(core, self.simplify), *_blocks(core), *self._one_sum(core)):
             yield build.smul(build.num(number), other)
         for numerator, under in over_one(core, self.simplify):

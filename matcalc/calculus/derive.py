@@ -12,7 +12,7 @@ from ..terms.fit import show_shape
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import open_state, postorder, replace
-from .collect import cost
+from .addends import cost
 from .places import at_member, sum_out
 from .present import present
 from .reverse import Reverse, reverse

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Number, Term
+from .addends import Power, as_power, join, raised, split
 from .multiply import multiplied_out
 
 Simplify = Callable[[Term], Term]
@@ -96,3 +97,37 @@ def _inverted(factor: Term) -> Term | None:
     if inside.op is not ops.INV or inside.args[0].op is not ops.ADD:
         return None
     return build.transpose(inside.args[0]) if factor.op is ops.TRANSPOSE else inside.args[0]
+
+
+def absorbed(term: Term, simplify: Simplify) -> Iterable[Term]:
+    """``s^-1*(t*s^-1 + 1)^-1`` as ``(t + s)^-1``, also where the sum is under a sum over an index."""
+    part = split(term)
+    for k, (base, exponent) in enumerate(part.scalars):
+        if base.op is ops.ADD or not isinstance(exponent, int) or exponent >= 0:
+            continue
+        left = (*part.scalars[:k], *([(base, exponent + 1)] if exponent != -1 else []), *part.scalars[k + 1 :])
+        for i, power in enumerate(left):
+            new = _multiplied(power, base, simplify)
+            if new is not None:
+                yield simplify(join(part._replace(scalars=(*left[:i], new, *left[i + 1 :]))))
+        for i, factor in enumerate(part.factors):
+            if factor.op is ops.POW and (new := _multiplied(as_power(factor), base, simplify)) is not None:
+                factors = (*part.factors[:i], raised(new), *part.factors[i + 1 :])
+                yield simplify(join(part._replace(scalars=left, factors=factors)))
+            inside = split(factor.args[0]) if factor.op is ops.SUM else None
+            for j, power in enumerate(inside.scalars if inside else ()):
+                new = _multiplied(power, base, simplify)
+                if inside and new is not None:
+                    body = join(inside._replace(scalars=(*inside.scalars[:j], new, *inside.scalars[j + 1 :])))
+                    factors = (*part.factors[:i], build.with_args(factor, (body,)), *part.factors[i + 1 :])
+                    yield simplify(join(part._replace(scalars=left, factors=factors)))
+
+
+def _multiplied(power: Power, base: Term, simplify: Simplify) -> Power | None:
+    """A sum in a denominator multiplied by what divides in it; None for other powers."""
+    total, exponent = power
+    if exponent != -1 or total.op is not ops.ADD:
+        return None
+    if not any(b is base and e == -1 for addend in total.args for b, e in split(addend).scalars):
+        return None
+    return build.add(*(simplify(build.smul(base, addend)) for addend in total.args)), -1

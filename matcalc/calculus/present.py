@@ -17,10 +17,13 @@ from ..rewriting.match import FLAT
 from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
+from ..terms.dims import ONE
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .collect import Collector, cost, evened, join, negated, sign_inside, split
+from .addends import cost, evened, join, negated, sign_inside, split
+from .collect import Collector
 from .contract import contracted
+from .fractions import absorbed
 from .multiply import REGION, choices, multiplied_out
 from .powers import with_powers
 from .system import System
@@ -137,6 +140,9 @@ class Presenter:
             if price > lowest:
                 break
             best, lowest = new, price
+        signed = self.simplify(_one_sign(best))
+        if signed is not best and cost(signed) < lowest:
+            best = signed
         self._collected[term] = self._collected[best] = best
         return best
 
@@ -246,8 +252,11 @@ class Presenter:
             for applied in self.rows.alternatives(form):
                 yield self.simplify(applied.after), 0
         yield from ((form, 0) for form in sign_inside(term))
+        yield from ((form, 0) for form in absorbed(term, self.simplify))
         if term.op is ops.TRANSPOSE and term.args[0].op is ops.ADD:
             yield build.add(*map(self._turned, term.args[0].args)), 0
+        if term.op is ops.ADD and term.rows is ONE and term.cols is not ONE:
+            yield build.transpose(build.add(*map(self._turned, term.args))), 0
         if top:
             yield from self._multiplied_out(term)
 
@@ -287,6 +296,24 @@ class Presenter:
                 continue
             if new is not term:
                 yield new
+
+
+def _one_sign(term: Term) -> Term:
+    """The term with one sign for each sum that occurs with both: ``A*(x - y) - B*(x - y)`` for ``… + B*(y - x)``."""
+    order = _outside_states(term)
+    sums = {node for node in order if node.op is ops.ADD}
+    both = {node for node in sums if negated(node) in sums}
+    if not both:
+        return term
+    made: dict[Term, Term] = {node: node for node in order if node.op is ops.STATE}
+    for node in order:
+        if node not in made:
+            args = tuple(made[a] for a in node.args)
+            new = node if args == node.args else build.with_args(node, args)
+            made[node] = (
+                build.add(*(evened(a, both, True) for a in new.args)) if new.op is ops.ADD else evened(new, both)
+            )
+    return made[term]
 
 
 def _all_transposed(total: Term) -> bool:
