@@ -71,7 +71,7 @@ def design() -> list[tuple[str, bool]]:
     information = np.linalg.inv(a.T * found.x @ a)
     variances = np.einsum("ij,jk,ik->i", a, information, a)
     excess = float(variances.max()) - a.shape[1]
-    price = found.multipliers["sum(w) = 1"]
+    price = -found.multipliers["sum(w) = 1"]
     return [
         (f"design: no variance exceeds {a.shape[1]} by more than {excess:.1e}", found.converged and excess < 1e-6),
         (f"design: the price of the budget is {price:.6f}", abs(price - a.shape[1]) < 1e-6),

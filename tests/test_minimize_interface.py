@@ -206,7 +206,7 @@ def test_assumptions_are_checked() -> None:
     where = {**WHERE, "M": "matrix(n,n)", "s": "scalar"}
     for assumed, data in (("s > 0", {"s": -1.0}), ("M is symmetric", {"M": A[:3]}), ("1 - s >= 0", {"s": 2.0})):
         with pytest.raises(
-            mc.MatcalcError, match="is assumed (positive|symmetric|nonneg), but the (number|array) is not"
+            mc.MatcalcError, match=r"is assumed (positive|symmetric|nonneg), but the (number|array) is not"
         ):
             mc.minimize("norm(A*x - b)^2", "x", where, data={"A": A, "b": B, **data}, assume=assumed)
     mc.minimize("norm(A*x - b)^2", "x", where, data={"A": A, "b": B, "s": 0.5}, assume=["s > 0", "A is fullrank"])

@@ -256,7 +256,7 @@ class ConstrainedRun(Run):
         return False, f"stopped before the tolerance was met: {self.message}"
 
     def told_multipliers(self, end: Evaluation) -> dict[str, Any]:
-        """For each condition how fast the optimal value grows with its right side."""
+        """For each condition the multipliers λ, with f + <λ, left - right> stationary."""
         found = self.conditions(end)
         told: dict[str, Any] = {}
         for number, c in enumerate(self.constraints):
@@ -264,7 +264,7 @@ class ConstrainedRun(Run):
             for (owner, at), multiplier in zip(found.owners, found.multipliers, strict=True):
                 if owner == number:
                     mine[at] = multiplier
-            sign = -1.0 if c.condition.relation == "<=" else 1.0
+            sign = 1.0 if c.condition.relation == "<=" else -1.0
             value = sign * mine.reshape(c.shape) / self.objective.factor
             told[c.condition.text] = value if c.shape else float(value)
         return told

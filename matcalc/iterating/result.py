@@ -27,8 +27,8 @@ class Optimum:
 
     ``value`` is the objective there, ``gradient_norm`` the 2-norm of its gradient by the free coordinates (under
     constraints that of the Lagrange function, along active bounds without what points outwards).  ``converged``
-    says whether the point meets the tolerance; ``message`` why it ended.  ``multipliers`` tell of each constraint how
-    fast the optimal value grows with its right side.
+    says whether the point meets the tolerance; ``message`` why it ended.  The ``multipliers`` λ of the constraints,
+    by their text, make f + Σ <λ, left - right> stationary: how fast the optimal value falls as the right side grows.
     """
 
     points: dict[str, Any]
