@@ -25,7 +25,8 @@ def _asarray(_t: Translator, args: list[str], _keywords: dict[str, str]) -> str:
 _SAME = (
     *ENTRYWISE,
     *("heaviside", "maximum", "logaddexp", "where", "sum", "max", "trace", "diag", "tril", "triu", "kron", "outer"),
-    *("eye", "zeros", "ones", "array", "block", "arange", "argmax", "triu_indices", "einsum", "vdot"),
+    *("eye", "zeros", "ones", "array", "block", "arange", "argmax", "triu_indices", "einsum", "vdot", "tensordot"),
+    *("minimum", "stack", "matmul"),
     *("linalg.inv", "linalg.det", "linalg.slogdet", "linalg.norm", "linalg.matrix_power", "linalg.svd"),
     *("linalg.eigh", "linalg.eigvalsh", "linalg.solve", "linalg.cholesky"),
 )
@@ -41,6 +42,8 @@ CALLS: dict[str, Call] = {
     "float": _asarray,
     "float(relation)": lambda _t, args, _k: f"jnp.where({args[0]}, 1.0, 0.0)",
     "np.concatenate": "_concatenate",
+    "_repeated_left": lambda _t, args, _k: f"jnp.kron(jnp.eye({args[0]}), {args[1]})",
+    "_repeated_right": lambda _t, args, _k: f"jnp.kron({args[0]}, jnp.eye({args[1]}))",
     "np.linalg.pinv": lambda _t, args, keywords: f"jnp.linalg.pinv({args[0]}, rtol={keywords['rcond']})",
 }
 
@@ -108,6 +111,81 @@ def _logm(a):  # square roots, then Gauss and Legendre's rule for log(1 + r) = i
     rule = zip(*np.polynomial.legendre.leggauss(16))
     return 2**6 * sum(w / 2 * jnp.linalg.solve(one + (1 + t) / 2 * (a - one), a - one) for t, w in rule)
 """,
+    "_product": """\
+def _product(*factors):
+    return jnp.linalg.multi_dot(factors)
+""",
+    "_add_diagonal": """\
+def _add_diagonal(a, d):
+    i = jnp.arange(min(a.shape))
+    return a.at[i, i].add(d)
+""",
+    "_cholesky": """\
+def _cholesky(a):
+    return jnp.linalg.cholesky(a)
+""",
+    "_cholesky_solve": """\
+def _cholesky_solve(factor, b):
+    return linalg.cho_solve((factor, True), b)
+""",
+    "_cholesky_inverse": """\
+def _cholesky_inverse(factor):
+    return linalg.cho_solve((factor, True), jnp.eye(factor.shape[0]))
+""",
+    "_cholesky_det": """\
+def _cholesky_det(factor):
+    return jnp.prod(jnp.square(jnp.diag(factor)))
+""",
+    "_cholesky_logdet": """\
+def _cholesky_logdet(factor):
+    return 2.0 * jnp.sum(jnp.log(jnp.diag(factor)))
+""",
+    "_half_solve": """\
+def _half_solve(factor, b):
+    return linalg.solve_triangular(factor, b, lower=True)
+""",
+    "_lu": """\
+def _lu(a):
+    return linalg.lu_factor(a)
+""",
+    "_lu_solve": """\
+def _lu_solve(lu, b, transposed=False):
+    return linalg.lu_solve(lu, b, trans=int(transposed))
+""",
+    "_lu_inverse": """\
+def _lu_inverse(lu):
+    return linalg.lu_solve(lu, jnp.eye(lu[0].shape[0]))
+""",
+    "_lu_logdet": """\
+def _lu_logdet(lu):
+    return jnp.sum(jnp.log(jnp.abs(jnp.diag(lu[0]))))
+""",
+    "_lu_det": """\
+def _lu_det(lu):
+    odd = jnp.sum(lu[1] != jnp.arange(len(lu[1]))) % 2
+    return jnp.where(odd, -1.0, 1.0) * jnp.prod(jnp.diag(lu[0]))
+""",
+    "_capped_exp": """\
+def _capped_exp(x):
+    return jnp.exp(jnp.minimum(x, 700.0))
+""",
+    "_excess": """\
+def _excess(x):
+    return jnp.sum(jnp.maximum(x - 700.0, 0.0))
+""",
+    "_sum_log1p": """\
+def _sum_log1p(e, u):
+    return jnp.sum(jnp.log1p(e))
+""",
+    "_kronecker": """\
+def _kronecker(*pairs, crossed=False):  # a number n stands for the identity of size n
+    total = 0.0
+    for a, b in pairs:
+        a, b = (jnp.eye(f) if isinstance(f, int) else f for f in (a, b))
+        part = jnp.einsum("il,jk->ijkl" if crossed else "ik,jl->ijkl", a, b)
+        total = total + part.reshape(part.shape[0] * part.shape[1], -1)
+    return total
+""",
     "_dexpm": """\
 def _dexpm(a, e, b):
     m, n = e.shape
@@ -127,4 +205,4 @@ def _finish(source: str) -> str:
     return translate(source, DIALECT)
 
 
-TARGET = Target("jax", JaxWriter, _finish)
+TARGET = Target("jax", JaxWriter, _finish, lower=True)

@@ -34,6 +34,10 @@ def _array(_t: Translator, args: list[str], keywords: dict[str, str]) -> str:
     return f"_array({args[0]}, _like)" if listed else f"_copy({args[0]})"
 
 
+def _kronecker(_t: Translator, args: list[str], keywords: dict[str, str]) -> str:
+    return f"_kronecker({', '.join([*args, 'like=_like', *(f'{name}={text}' for name, text in keywords.items())])})"
+
+
 def _ravel(_t: Translator, args: list[str], keywords: dict[str, str]) -> str:
     return f"({args[0]}).T.reshape(-1)" if keywords else f"({args[0]}).reshape(-1)"
 
@@ -77,6 +81,16 @@ CALLS: dict[str, Call] = {
     "np.linalg.pinv": lambda _t, args, keywords: f"torch.linalg.pinv({args[0]}, rtol={keywords['rcond']})",
     "linalg.expm": "torch.linalg.matrix_exp",
     "linalg.solve_sylvester": "_sylvester",
+    "_kronecker": _kronecker,
+    "np.tensordot": lambda _t, args, _k: f"torch.tensordot({args[0]}, {args[1]}, dims={args[2]})",
+    "np.arange": lambda _t, args, _k: f"torch.arange({', '.join(args)}, **_like)",
+    "np.stack": "torch.stack",
+    "np.matmul": "torch.matmul",
+    "_add_diagonal": lambda _t, args, _k: f"_add_diagonal({args[0]}, torch.as_tensor({args[1]}, **_like))",
+    ".max": lambda _t, args, k: f"({args[0]}).amax({', '.join(f'dim={v}' for v in k.values())})",
+    "_repeated_left": lambda _t, args, _k: f"_kron(torch.eye({args[0]}, **_like), {args[1]})",
+    "_repeated_right": lambda _t, args, _k: f"_kron({args[0]}, torch.eye({args[1]}, **_like))",
+    ".sum": lambda _t, args, k: f"({args[0]}).sum({', '.join(f'dim={v}' for v in k.values())})",
     ".copy": lambda _t, args, _k: f"({args[0]}).clone()",
     ".ravel": _ravel,
     ".reshape": _reshape,
@@ -199,6 +213,82 @@ def _logm(a):  # square roots, then Gauss and Legendre's rule for log(1 + r) = i
     rule = zip(*np.polynomial.legendre.leggauss(16))
     return 2**6 * sum(w / 2 * torch.linalg.solve(one + (1 + t) / 2 * (a - one), a - one) for t, w in rule)
 """,
+    "_product": """\
+def _product(*factors):
+    return torch.linalg.multi_dot(factors)
+""",
+    "_add_diagonal": """\
+def _add_diagonal(a, d):
+    return a + torch.diag(torch.broadcast_to(d, (len(a),)))
+""",
+    "_cholesky": """\
+def _cholesky(a):
+    return torch.linalg.cholesky(a)
+""",
+    "_cholesky_solve": """\
+def _cholesky_solve(factor, b):
+    return torch.cholesky_solve(b, factor) if b.ndim == 2 else torch.cholesky_solve(b[:, None], factor)[:, 0]
+""",
+    "_cholesky_inverse": """\
+def _cholesky_inverse(factor):
+    return torch.cholesky_inverse(factor)
+""",
+    "_cholesky_det": """\
+def _cholesky_det(factor):
+    return torch.prod(torch.square(torch.diag(factor)))
+""",
+    "_cholesky_logdet": """\
+def _cholesky_logdet(factor):
+    return 2.0 * torch.sum(torch.log(torch.diag(factor)))
+""",
+    "_half_solve": """\
+def _half_solve(factor, b):
+    solved = torch.linalg.solve_triangular(factor, b if b.ndim == 2 else b[:, None], upper=False)
+    return solved if b.ndim == 2 else solved[:, 0]
+""",
+    "_lu": """\
+def _lu(a):
+    return torch.linalg.lu_factor(a)
+""",
+    "_lu_solve": """\
+def _lu_solve(lu, b, transposed=False):
+    solved = torch.linalg.lu_solve(*lu, b if b.ndim == 2 else b[:, None], adjoint=transposed)
+    return solved if b.ndim == 2 else solved[:, 0]
+""",
+    "_lu_inverse": """\
+def _lu_inverse(lu):
+    return torch.linalg.lu_solve(*lu, torch.eye(len(lu[0]), dtype=lu[0].dtype, device=lu[0].device))
+""",
+    "_lu_logdet": """\
+def _lu_logdet(lu):
+    return torch.sum(torch.log(torch.abs(torch.diag(lu[0]))))
+""",
+    "_lu_det": """\
+def _lu_det(lu):
+    odd = torch.sum(lu[1] != torch.arange(1, len(lu[1]) + 1, device=lu[1].device)) % 2
+    return (1.0 - 2.0 * odd) * torch.prod(torch.diag(lu[0]))
+""",
+    "_capped_exp": """\
+def _capped_exp(x):
+    return torch.exp(torch.clamp(x, max=700.0))
+""",
+    "_excess": """\
+def _excess(x):
+    return torch.sum(torch.clamp(x - 700.0, min=0.0))
+""",
+    "_sum_log1p": """\
+def _sum_log1p(e, u):
+    return torch.sum(torch.log1p(e))
+""",
+    "_kronecker": """\
+def _kronecker(*pairs, like, crossed=False):  # a number n stands for the identity of size n
+    total = 0.0
+    for a, b in pairs:
+        a, b = (torch.eye(f, **like) if isinstance(f, int) else f for f in (a, b))
+        part = torch.einsum("il,jk->ijkl" if crossed else "ik,jl->ijkl", a, b)
+        total = total + part.reshape(part.shape[0] * part.shape[1], -1)
+    return total
+""",
     "_dexpm": """\
 def _dexpm(a, e, b):
     m, n = e.shape
@@ -226,4 +316,4 @@ def _finish(source: str) -> str:
     return translate(source, DIALECT)
 
 
-TARGET = Target("torch", finish=_finish)
+TARGET = Target("torch", finish=_finish, lower=True)
