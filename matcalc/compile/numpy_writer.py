@@ -43,6 +43,11 @@ class NumpyWriter(Writer):
         self.pinned: set[str] = set()
         self.own: set[str] = set()
         self.kept: set[Key] = set()
+        self.capped: set[Key] = set()
+        self.users: dict[Key, list[Node]] = {}
+        for node in nodes:
+            for key in node.args:
+                self.users.setdefault(key, []).append(node)
         super().__init__(names, graph, nodes)
 
     def _write(self, node: Node) -> None:
@@ -92,8 +97,23 @@ class NumpyWriter(Writer):
     # ------------------------------------------------------------ in place
 
     def _expression(self, node: Node, args: list[Code]) -> Code:
+        if node.term.op is p.EXCESS:
+            return self._excess(node) or super()._expression(node, args)
         written = None if node.term.is_scalar else self._in_place(node, args)
         return super()._expression(node, args) if written is None else written
+
+    def _excess(self, node: Node) -> Code | None:
+        """What exceeds the cap of an exponential that comes next, capped at once."""
+        key = node.args[0]
+        name, owner = self.named.get(key), self.nodes[key]
+        others = [user for user in self.users[key] if user is not node]
+        alone = len(others) == 1 and others[0].term.op is p.CAPPED_EXP and others[0].home is owner.home
+        if name is None or name not in self.own or name in self.pinned or self.pending[name]:
+            return None
+        if not alone or self.remaining[key] != 2 or not self.stays(owner) or owner.home is not node.home:
+            return None
+        self.capped.add(key)
+        return Code(f"{self.helper('_excess')}({name}, out={name})")
 
     def _in_place(self, node: Node, args: list[Code]) -> Code | None:
         """The node written over one of its arguments, as statements; None where no argument may be overwritten."""
@@ -101,11 +121,17 @@ class NumpyWriter(Writer):
         function = unary(node.term)
         if function:
             name = self._overwritten(node, 0) or self._fresh(node, 0)
+            if name and node.args[0] in self.capped:
+                return self._done(node, name, [f"np.exp({name}, out={name})"])
             if name and op is p.CAPPED_EXP:
                 self.helper("_capped_exp")
             return self._done(node, name, [function.format(name)]) if name else None
         if op is ops.SCALE:
-            name = None if args[0].text == "-1" else self._overwritten(node, 1) or self._product_of(node, 1)
+            users = self.users.get(node.key, [])
+            subtracted = args[0].text == "-1" and len(users) == 1 and users[0].term.op is ops.ADD
+            name = None if subtracted else self._overwritten(node, 1) or self._product_of(node, 1)
+            if name and args[0].text == "-1":
+                return self._done(node, name, [f"np.negative({name}, out={name})"])
             return self._done(node, name, _times(name, [args[0]])) if name else None
         if op in (p.ROWS, p.COLS):
             name = self._overwritten(node, 1 if op is p.ROWS else 0)

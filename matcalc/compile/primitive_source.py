@@ -119,27 +119,34 @@ def _lu_det(lu):
     "_capped_exp": '''\
 def _capped_exp(x, out=None):
     """exp(min(x, 700)): with e = exp(x), e/(1 + e) and log(1 + e) do not overflow."""
-    return np.exp(np.minimum(x, 700.0, out=out), out=out)
+    if np.maximum.reduce(x, axis=None, initial=0.0) > 700.0:
+        x = np.minimum(x, 700.0, out=out)
+    return np.exp(x, out=out)
 ''',
     "_excess": '''\
-def _excess(x):
-    """The sum of what exceeds 700."""
-    top = np.maximum.reduce(x, axis=None, initial=0.0)
-    return np.maximum(x - 700.0, 0.0).sum() if top > 700.0 else 0.0
+def _excess(x, out=None):
+    """The sum of what exceeds 700, which out is rid of."""
+    if np.maximum.reduce(x, axis=None, initial=0.0) <= 700.0:
+        return 0.0
+    excess = np.maximum(x - 700.0, 0.0).sum()
+    if out is not None:
+        np.minimum(x, 700.0, out=out)
+    return excess
 ''',
     "_sum_log1p": '''\
 def _sum_log1p(e, u):
     """The sum of log(1 + e), u = 1 + e; where 1 + e has lost the digits of a small e, by log1p."""
     flat = u.reshape(-1)
-    total = sum(np.log(flat[k : k + 16384]).sum() for k in range(0, flat.size, 16384))
+    total = sum(np.log(flat[k : k + 4096]).sum() for k in range(0, flat.size, 4096))
     return total if total > 0.1 * u.size else np.log1p(e).sum()
 ''',
     "_outer_rows": '''\
 def _outer_rows(a, b, turned):
     """Two arrays whose product by broadcasting has the outer products of the rows of a and b, as long rows."""
     (m, p), (n, q) = a.shape, b.shape
-    left = np.repeat(a, q, axis=1)
-    right = np.tile(b, (1, p))
+    left, right = np.empty((m, p, q)), np.empty((n, p, q))
+    left[:], right[:] = a[:, :, None], b[:, None]
+    left, right = left.reshape(m, p * q), right.reshape(n, p * q)
     return (right[:, None], left) if turned else (left[:, None], right)
 ''',
     "_kronecker": '''\
