@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +159,22 @@ def test_what_a_library_does_not_have_is_refused():
 
     with pytest.raises(MatcalcError, match=r"no torch code for np\.nanmedian"):
         translate("def f(*, x):\n    return np.nanmedian(x)\n", DIALECT)
+
+
+PROBLEMS = ("rayleigh", "rank-one-update", "trace-inverse", "bilinear-entries", "hessian-log-barrier")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_problems_of_textbooks(name):
+    lines = (Path(__file__).parent.parent / "benchmarks" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    problem = next(p for p in map(json.loads, lines) if p["id"] == name)
+    hessian = problem["form"] == "hessian"
+    derive = mc.hessian if hessian else mc.derivative
+    found = derive(problem["expr"], problem["wrt"], where=problem["where"], let=problem.get("let"))
+    env = sample([found.expr.term, *found._inputs()], 3, profile="mixed")
+    reference = found.function("numpy")
+    given = arguments(found.expr.term, env, found._inputs())
+    given = {key: given[key] for key in reference.arguments}
+    expected = reference(**given)
+    for backend in ("c", *OTHERS):
+        assert np.allclose(np.asarray(found.function(backend)(**given)), expected, rtol=1e-10, atol=1e-10)
