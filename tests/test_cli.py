@@ -305,7 +305,8 @@ def test_a_full_disk_and_a_closed_pipe() -> None:
         ("from matcalc.interface.cli import main; main(['--help'])", ()),
         (f"from matcalc.interface.cli import main; assert main({['diff', *LEAST_SQUARES, '--steps']!r}) == 0", ()),
         (  # a solution is put into its equations at random data
-            "from matcalc.interface.cli import main; assert main(['solve', 'B*x=b', 'x', '-w', 'B: invertible(n)']) == 0",
+            "from matcalc.interface.cli import main\n"
+            "assert main(['solve', 'B*x=b', 'x', '-w', 'B: invertible(n)']) == 0",
             ("numpy",),
         ),
     ],

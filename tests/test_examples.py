@@ -20,13 +20,11 @@ import matcalc as mc
 from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
 from matcalc.interface.session import Answer, Steps
 from matcalc.interface.solution import Solved
-from matcalc.terms.dims import Name
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 GOLDEN = Path(__file__).parent / "golden"
 SCRIPTS = sorted(path.relative_to(EXAMPLES).with_suffix("").as_posix() for path in EXAMPLES.rglob("*.mc"))
-SIZES = {Name("n"): 7, Name("m"): 2}  # more samples than dimensions: the covariance is invertible
 
 
 def run(*command: str, cwd: Path = ROOT) -> str:
@@ -74,8 +72,10 @@ def _formulas(value: object) -> list[mc.Expr]:
 def _wrong_steps(session: mc.Session, shown: Steps) -> list[str]:
     require = checkable(session.scope.assumptions)
     if isinstance(shown.of, Solved):
-        found = {session.run(name)[0].value.term: value.term for name, value in shown.of.values.items()}
-        return solution_errors(shown.steps, found, SIZES, require)
+        needed = checkable((c.term, c.fact) for c in shown.of.conditions if not c.known)
+        checked = shown.of.check()
+        wrong_check = [] if checked.ok and checked.trials else [checked.message]
+        return wrong_check + solution_errors(shown.steps, shown.of.assignments(), {}, [*require, *needed])
     variable = shown.of.wrt.term if isinstance(shown.of, mc.Derivative) else None
     return derivation_errors(shown.steps, variable, require)
 

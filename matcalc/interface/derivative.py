@@ -304,4 +304,5 @@ class Derivative:
 CHECKABLE = (
     *("positive", "nonneg", "nonzero", "invertible"),
     *("principal", "simple", "distinct", "fixedrank", "maxrank"),
+    *("posdef", "psd", "symmetric", "fullrank", "fullrow"),
 )

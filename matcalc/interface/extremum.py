@@ -45,7 +45,7 @@ class Extremum(Solved):
         single: bool,
         names: IndexNames,
     ) -> None:
-        solution = Solution(found.values, found.conditions, found.steps, found.equations)
+        solution = Solution(found.values, found.conditions, found.steps, found.equations, found.shown)
         super().__init__(rules, solution, unknowns, single, names)
         self.objective, self._constraints, self._point = Expr(objective, names), list(constraints), found.kind
         self._multipliers, self._labels, self._inner = found.multipliers, found.labels, found.inner
@@ -148,7 +148,8 @@ class Extremum(Solved):
             seed,
         )
 
-    def _checked_values(self) -> dict[Term, Term]:
+    def assignments(self) -> dict[Term, Term]:
+        """Every unknown of the equations with its value, multipliers included."""
         return {**self._found.values, **self._inner}
 
     def _inputs(self) -> list[Term]:

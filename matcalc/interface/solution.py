@@ -66,9 +66,12 @@ class Solved:
     @bounded
     def unicode(self) -> str:
         """One line for the terminal."""
-        return "; ".join(
-            f"{Expr(u).unicode()} = {Expr(self._found.values[u], self.names).unicode()}" for u in self._unknowns
-        )
+        return "; ".join(f"{Expr(u).unicode()} = {self._shown(u).unicode()}" for u in self._unknowns)
+
+    def _shown(self, unknown: Term) -> Expr:
+        """The value as it is printed: with other unknowns in it where that is shorter."""
+        found = self._found
+        return Expr(found.shown.get(unknown, found.values[unknown]), self.names)
 
     @bounded
     def latex(self, steps: bool = False) -> str:
@@ -77,9 +80,7 @@ class Solved:
             from ..output.derivation import latex_equations
 
             return latex_equations(self.steps, self.names)
-        return r",\quad ".join(
-            f"{Expr(u).latex()} = {Expr(self._found.values[u], self.names).latex()}" for u in self._unknowns
-        )
+        return r",\quad ".join(f"{Expr(u).latex()} = {self._shown(u).latex()}" for u in self._unknowns)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
@@ -114,11 +115,12 @@ class Solved:
 
         found = self._found
         return check_solution(
-            found.equations, self._checked_values(), found.conditions, self.system.assumptions, trials, seed
+            found.equations, self.assignments(), found.conditions, self.system.assumptions, trials, seed
         )
 
-    def _checked_values(self) -> dict[Term, Term]:
-        return self._found.values
+    def assignments(self) -> dict[Term, Term]:
+        """Every unknown of the equations with its value."""
+        return dict(self._found.values)
 
     def _inputs(self) -> list[Term]:
         sides = [side for e in self._found.equations for side in (e.left, e.right)]

@@ -574,6 +574,7 @@ _KINDS: dict[str, Callable[[Array], bool]] = {
     "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
     "invertible": _FACTS["invertible"],
     **{fact: _FACTS[fact] for fact in REQUIRABLE},
+    "posdef": lambda a: _FACTS["posdef"](a) and _FACTS["invertible"](a),
 }
 
 

@@ -60,6 +60,8 @@ class Solution:
     conditions: list[Condition] = field(default_factory=list)
     steps: list[SolveStep] = field(default_factory=list)
     equations: list[Equation] = field(default_factory=list)
+    shown: dict[Term, Term] = field(default_factory=dict)
+    """Values that are shorter with other unknowns in them, as they are printed."""
 
 
 def occurrences(term: Term, unknown: Term) -> int:

@@ -14,6 +14,7 @@ from ..calculus import derive
 from ..calculus.present import present, same
 from ..calculus.system import System, system
 from ..errors import MatcalcError, NoClosedForm, ShapeError
+from ..output.text import to_unicode
 from ..terms import build, ops
 from ..terms.dims import ONE
 from ..terms.symbols import Symbol
@@ -39,6 +40,7 @@ class Extremum:
     """Of each equation, where it comes from."""
     kind: PointKind
     multipliers: dict[Term, Term] = field(default_factory=dict)
+    shown: dict[Term, Term] = field(default_factory=dict)
     inner: dict[Term, Term] = field(default_factory=dict)
     """Unknowns that the equations are in beside those asked for: diagonals, multipliers."""
     notes: list[str] = field(default_factory=list)
@@ -111,15 +113,17 @@ def _stationary(
             raise NoClosedForm("the multipliers of the constraints could not be eliminated")
     conditions = told(rules, [*found.conditions, *structure_conditions(rules, values)])
     kind = point_kind(rules, objective, unknowns, values, constraints, conditions)
+    hidden = [t for t in found.values if t not in unknowns]
     return Extremum(
         values,
         told(rules, [*conditions, *kind.conditions]),
         found.steps,
         [*equations, *given],
-        [*(f"gradient of {of} in {u} is 0" for u in free), *("constraint" for _ in given)],
+        [*(f"gradient of {of} in {to_unicode(u)} is 0" for u in free), *("constraint" for _ in given)],
         kind,
         {m: found.values[m] for m in multipliers},
-        {t: v for t, v in found.values.items() if t not in unknowns},
+        {u: v for u, v in found.shown.items() if u in unknowns and not any(contains(v, t) for t in hidden)},
+        {t: found.values[t] for t in hidden},
     )
 
 
@@ -147,9 +151,9 @@ def _restored(
         value = present(rules, rules.simplify(replace(shown, {vector: values[vector]})))
         values[unknown] = value
         steps.append(
-            SolveStep(f"the diagonal of {unknown}", Equation(vector, found.values[vector]), Equation(unknown, value))
+            SolveStep(f"the diagonal of {to_unicode(unknown)}", Equation(vector, found.values[vector]), Equation(unknown, value))
         )
-    return Solution(values, found.conditions, steps, found.equations)
+    return Solution(values, found.conditions, steps, found.equations, found.shown)
 
 
 def _multipliers(constraints: Sequence[Equation], objective: Term, unknowns: Sequence[Term]) -> list[Term]:

@@ -23,7 +23,7 @@ from ..terms.spectral import sylvester
 from ..terms.term import Term
 from ..terms.walk import contains, replace
 from .equation import Equation
-from .parts import is_polynomial, spread
+from .parts import is_polynomial, spread, upright
 from .strategies import Move, Need, addends
 
 
@@ -283,7 +283,7 @@ def _isolated(system: System, equation: Equation, found: Affine, residual: Term,
         collected = Equation(undo.shown, constant)
         if coefficient(undo.shown)[0] < 0:
             collected = Equation(build.neg(undo.shown), _tidy(system, build.neg(constant)))
-        value = Equation(unknown, _tidy(system, undo.apply(constant)))
+        value = Equation(unknown, upright(_tidy(system, undo.apply(constant))))
         before = () if collected == equation or undo.shown is unknown else (Move("collect the unknown", collected),)
         yield Move("isolate the unknown" if undo.shown is unknown else undo.rule, value, undo.needs, before)
         return

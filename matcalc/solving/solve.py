@@ -165,14 +165,18 @@ class _Elimination:
                 return None
             value = steps[-1].after.right if steps else equation.right
             one = _Solved(unknown, value, steps)
+            known = not any(contains(value, u) for u in unknowns)
             rest: list[Equation] = []
+            others = [u for u in unknowns if u is not unknown]
             for other in equations:
-                if other is not equation:
+                if other is not equation and known and any(contains(other.residual, u) for u in others):
+                    rest.append(other)  # the value is put in at the end
+                elif other is not equation:
                     after = self._inserted(other, unknown, value)
                     if after != other:
                         one.inserted.append(SolveStep(f"insert {to_unicode(unknown)}", other, after))
                     rest.append(after)
-            found = self.run(rest, [u for u in unknowns if u is not unknown])
+            found = self.run(rest, others)
             if found is not None and (unknowns != self.unknowns or self.accept([one, *found])):
                 return [one, *found]
         return None
@@ -232,22 +236,33 @@ def _back(system: System, found: list[_Solved], equations: list[Equation]) -> So
     result = Solution({}, equations=equations)
     for one in found:
         result.steps += [*one.steps, *one.inserted]
-    for one in reversed(found):
-        whole = replace(one.value, result.values)
-        if whole is not one.value:
-            whole = present(system, system.simplify(whole))
-        result.values[one.unknown] = whole
+    result.values = {one.unknown: one.value for one in reversed(found)}
+    for unknown in result.values:
+        result.values[unknown] = _resolved(system, unknown, result.values)
     result.conditions = told(system, _conditions(system, result))
     given = {(c.term, c.fact) for c in result.conditions if not c.known}
     inside = with_assumptions(system.assumptions | given)
     for one in reversed(found):
         final = upright(present(inside, inside.simplify(result.values[one.unknown])))
         result.values[one.unknown] = final
+        if any(contains(one.value, u) for u in result.values) and size(one.value) < size(final):
+            result.shown[one.unknown] = one.value
         if final is not one.value:
             used = ", ".join(to_unicode(u) for u in result.values if contains(one.value, u))
             rule = f"insert {used}" if used else SIMPLIFY
             result.steps.append(SolveStep(rule, Equation(one.unknown, one.value), Equation(one.unknown, final)))
     return result
+
+
+def _resolved(system: System, unknown: Term, values: Mapping[Term, Term]) -> Term:
+    """The value of an unknown with the values of the others put in, until none of them is left."""
+    value = values[unknown]
+    for _ in values:
+        whole = replace(value, values)
+        if whole is value:
+            return value
+        value = present(system, system.simplify(whole))
+    return value
 
 
 def _conditions(system: System, result: Solution) -> Iterator[Condition]:
@@ -380,7 +395,7 @@ def structure_conditions(system: System, values: Mapping[Term, Term]) -> list[Co
                 found.append(condition(system, (value, fact)))
                 break
             weaker = next((w for w in _WEAKER.get(fact, ()) if system.facts.has(value, w)), None)
-            reason = f"{unknown} is to be {fact}" + (f"; it is {weaker} in any case" if weaker else "")
+            reason = f"{to_unicode(unknown)} is to be {fact}" + (f"; it is {weaker} in any case" if weaker else "")
             found.append(Condition(value, fact, False, reason))
             break
     return found

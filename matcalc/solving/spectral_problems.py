@@ -19,6 +19,7 @@ from ..calculus.present import present
 from ..calculus.system import System
 from ..calculus.system import system as with_assumptions
 from ..errors import NotDifferentiable
+from ..output.text import to_unicode
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.spectral import eigvecmax, eigvecs, polar, sqrtm
@@ -180,7 +181,8 @@ def _procrustes(
         reason = f"a linear function of a unit vector is extreme along {matrix} (Cauchy-Schwarz)"
     else:
         value, needed = polar(matrix), "maxrank"
-        reason = f"tr(M'*Q) <= nuclear(M) for {fact} Q, reached at Q = polar(M), M = {matrix} (von Neumann)"
+        shown = to_unicode(system.simplify(build.tr(build.mul(build.transpose(matrix), unknown))))
+        reason = f"{shown} is at most the sum of the singular values, which the polar factor reaches (von Neumann)"
     value = system.simplify(value)
     turned = build.mul(build.transpose(unknown), matrix)
     sides = (turned, system.simplify(build.transpose(turned)))
