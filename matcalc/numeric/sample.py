@@ -5,7 +5,7 @@ The value of a symbol depends on the seed and on the symbol alone, never on what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -52,8 +52,13 @@ def sample(
     """
     roots = [terms] if isinstance(terms, Term) else list(terms)
     found = _scan([*roots, *(t for t, _ in require)], symbols)
+    given: dict[Symbol | Family, frozenset[str]] = {}
+    for term, kind in require:
+        if term.op in (ops.SYM, ops.MEMBER) and kind in _FACTS:
+            variable = term.attr if term.op is ops.SYM else term.attr.family
+            given[variable] = given.get(variable, frozenset()) | {kind}
     for attempt in range(TRIES):
-        draw = _Draw(seed, attempt if require else 0, domain)
+        draw = _Draw(seed, attempt if require else 0, domain, given)
         env = draw.values(found, _sizes(found, draw, size_hint, profile, sizes or {}))
         if all(_holds(term, kind, env) for term, kind in require):
             return env
@@ -333,10 +338,14 @@ def _fits(checks: Sequence[tuple[Dim, int]], env: Env) -> bool:
 class _Draw:
     """All draws of one attempt; each by a generator of its own, started by what is drawn."""
 
-    def __init__(self, seed: int, attempt: int, domain: str) -> None:
+    def __init__(
+        self, seed: int, attempt: int, domain: str, given: Mapping[Symbol | Family, frozenset[str]] | None = None
+    ) -> None:
         if domain not in _DOMAINS:
             raise MatcalcError(f"there is no domain {domain}: {', '.join(_DOMAINS)}")
         self.seed, self.attempt, self.domain = seed, attempt, domain
+        self.given = given or {}
+        """What is required of variables themselves."""
 
     def rng(self, what: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.attempt, crc32(what.encode())])
@@ -354,7 +363,7 @@ class _Draw:
         drawn: dict[tuple[str, int, int, frozenset[str]], Array] = {}
         values: dict[Symbol, Array] = {}
         for symbol in found.symbols:
-            facts = _facts_with_twin(symbol, found.symbols)
+            facts = _facts_with_twin(symbol, found.symbols) | self.given.get(symbol, frozenset())
             key = (symbol.name, env.size(symbol.rows), env.size(symbol.cols), facts)
             if key not in drawn:
                 drawn[key] = self.array(f"{symbol.name} {','.join(sorted(facts))}", *key[1:])
@@ -369,7 +378,8 @@ class _Draw:
         def member(family: Family, at: int) -> Array:
             if (family, at) not in made:
                 m, n = (env.size(d) for d in family.shape_at(dim(at)))
-                made[family, at] = self.array(f"{family.name} {at}", m, n, _facts_with_twin(family, families))
+                facts = _facts_with_twin(family, families) | self.given.get(family, frozenset())
+                made[family, at] = self.array(f"{family.name} {at}", m, n, facts)
             return made[family, at]
 
         return member

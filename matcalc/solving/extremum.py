@@ -151,7 +151,11 @@ def _restored(
         value = present(rules, rules.simplify(replace(shown, {vector: values[vector]})))
         values[unknown] = value
         steps.append(
-            SolveStep(f"the diagonal of {to_unicode(unknown)}", Equation(vector, found.values[vector]), Equation(unknown, value))
+            SolveStep(
+                f"the diagonal of {to_unicode(unknown)}",
+                Equation(vector, found.values[vector]),
+                Equation(unknown, value),
+            )
         )
     return Solution(values, found.conditions, steps, found.equations, found.shown)
 

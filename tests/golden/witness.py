@@ -8,6 +8,7 @@ import numpy as np
 
 import matcalc as mc
 from matcalc.calculus.variable import is_state
+from matcalc.interface.derivative import CHECKABLE
 from matcalc.numeric.check import check_derivative, difference, directions, replay
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
@@ -19,7 +20,6 @@ from matcalc.terms.term import Term
 from matcalc.terms.walk import postorder, replace
 
 TOLERANCE = 1e-6
-CHECKABLE = ("positive", "nonneg", "nonzero", "invertible")
 
 Requirements = Sequence[tuple[Term, str]]
 
