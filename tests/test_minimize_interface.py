@@ -276,6 +276,30 @@ def test_refusals(expr: str, wrt: Any, more: dict[str, Any], said: str) -> None:
         minimize(expr, wrt, data={"A": A, "b": B} if "x" in wrt and "b" not in wrt else {"A": A}, **more)
 
 
+def test_matrices_of_one_entry_keep_their_kind() -> None:
+    for kind, best in (("orthogonal", 1.0), ("stiefel", 1.0), ("posdef", 3.0), ("symmetric", 3.0), ("skew", 0.0)):
+        sizes = "(1,1)" if kind == "stiefel" else "(1)"
+        assert mc.minimize("(Q - 3)^2", "Q", f"Q: {kind}{sizes}").x == pytest.approx(best), kind
+        sizes = "(n,n)" if kind == "stiefel" else "(n)"
+        found = mc.minimize("norm(Q*a - 3*a)^2", "Q", f"Q: {kind}{sizes}; a: vector(n)", data={"a": [2.0]})
+        assert np.allclose(found.x, [[best]]), kind
+
+
+def test_families_without_members() -> None:
+    where = "x[i=1..N], mu: vector(n)"
+    with pytest.raises(mc.MatcalcError, match="x has no members here"):
+        mc.minimize("sum(i=1..N, norm(x[i] - mu)^2)", "x", where, data={"mu": [1.0, 2.0], "N": 0})
+    f = "sum(i=1..N, norm(x[i] - mu)^2) + norm(mu)^2"
+    assert np.allclose(mc.minimize(f, "mu", where, data={"x": [], "n": 2}).x, 0)
+
+
+def test_what_has_no_bound_under_constraints() -> None:
+    found = mc.minimize("c'*x", "x", "c, x: vector(n)", data={"c": [1.0, -1.0]}, subject_to="sum(x) = 1")
+    assert not found.converged
+    apart = mc.minimize("norm(x)^2", "x", "x: vector(2)", subject_to=["sum(x) = 1", "sum(x) = 2"])
+    assert not apart.converged and "misses them by 5.0e-01" in apart.message
+
+
 def test_integers_are_not_sought() -> None:
     with pytest.raises(mc.MatcalcError, match=r"nothing to differentiate|an unknown is a variable"):
         mc.minimize("(k - 2)^2", "k", "k: integer")

@@ -336,10 +336,12 @@ def charted(name: str, facts: frozenset[str], shape: tuple[int, ...]) -> Free:
 
 
 def _of_scalar(facts: frozenset[str]) -> frozenset[str]:
-    """A scalar has the sign that its structure gives, and no other structure."""
+    """Of a 1×1 matrix the signs that its structure gives: symmetric, diagonal, triangular it is anyway."""
     if facts & {"positive", "posdef"}:
-        return frozenset({"positive", "nonneg"})
-    return frozenset({"nonneg"}) if facts & {"nonneg", "psd"} else facts & {"integer"}
+        facts = facts - {"posdef", "psd", "nonneg"} | {"positive", "nonneg"}
+    elif "psd" in facts:
+        facts = facts - {"psd"} | {"nonneg"}
+    return facts - {"symmetric", "diagonal", "lower", "upper"}
 
 
 def check_start(name: str, value: Array, facts: frozenset[str]) -> None:

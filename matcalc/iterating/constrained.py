@@ -97,6 +97,8 @@ class ConstrainedRun(Run):
                 found = minimize(self.objective.value_and_gradient, x, jac=True, callback=self.callback, **how)
         except StopIteration:
             return Stopped(self.last, self.stopped_by)
+        except ValueError as error:  # SciPy's, of models without a minimum
+            return Stopped(self.last if self.last.size else x, str(error).rstrip("."))
         return Stopped(np.asarray(found.x, dtype=float), str(found.message).rstrip("."))
 
     def callback(self, *args: Any, **more: Any) -> None:

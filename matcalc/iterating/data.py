@@ -103,10 +103,12 @@ def read(source: Source, name: str, value: Any) -> tuple[Any, list[Side]]:
     return arrays, sides
 
 
-def packed(source: Source, members: Any) -> Value:
-    """What generated code takes: a float, an array, a stack, a list."""
+def packed(source: Source, members: Any, shape: tuple[int, ...] = ()) -> Value:
+    """What generated code takes: a float, an array, a stack (of no members of this shape), a list."""
     if isinstance(source, Family):
-        return list(members) if ragged(source) else np.array(members)
+        if ragged(source):
+            return list(members)
+        return np.array(members) if len(members) else np.zeros((0, *shape))
     return float(members) if np.ndim(members) == 0 else members
 
 

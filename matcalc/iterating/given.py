@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..compile.names import Source, identifier, sources_of
+from ..compile.names import Source, identifier, ragged, sources_of
 from ..errors import MatcalcError, ShapeError, UnknownName
 from ..terms.dims import Name, SizeAt
 from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
 from ..terms.walk import attr_dims, postorder
 from .charts import check_start
-from .data import Array, by_identifier, check_facts, packed, read, shapes_of
+from .data import Array, by_identifier, check_facts, packed, read, shapes_of, sides_of
 from .problem import Runner, Sought
 from .sizes import Side, Sizes
 
@@ -85,13 +85,17 @@ def given(
     for name in arrays.keys() & members.keys():
         source = known[name]
         _check_members(name, source, members[name])
-        values[name] = packed(source, members[name])
+        shape = () if ragged(source) else tuple(sizes.value(d) or 0 for d in sides_of(source))
+        values[name] = packed(source, members[name], shape)
     integers = {n.name: v for n, v in sizes.names.items()}
     for name, size in integers.items():
         values[identifier(name) + ("_" if identifier(name) in known else "")] = size
     for name, table in sizes.tables.items():
         values[identifier(name) + ("_" if identifier(name) in known else "")] = table
     shapes = {u.name: shapes_of(u.source, u.name, sizes) for u in unknowns}
+    for name, members_of in shapes.items():
+        if not members_of:
+            raise MatcalcError(f"{name} has no members here: there is nothing to move")
     begun: dict[str, list[Array]] = {}
     for name in starts:
         unknown = by_name[name]

@@ -24,7 +24,7 @@ from .given import Given, given
 from .least_squares import Residuals, SquaredNorm, occurs, residuals
 from .methods import ALIASES, METHODS
 from .objective import Evaluation, Layout, Objective
-from .problem import Derivatives, Runner, Sought, second_order
+from .problem import Derivatives, Runner, Sought, np_errors, second_order
 from .progress import Recorder
 from .result import Optimum
 from .run import Run
@@ -87,7 +87,8 @@ def minimize(task: Task, data: Mapping[str, Any] | None, start: Mapping[str, Any
     _check_assumptions(task, found.runner)
     recorder = Recorder(how.progress, how.keep_points, how.seconds)
     try:
-        return _best(task, found, derivatives, recorder, how)
+        with np_errors():
+            return _best(task, found, derivatives, recorder, how)
     finally:
         recorder.close()
 

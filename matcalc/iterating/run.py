@@ -118,7 +118,8 @@ class Run:
         here = self.objective.at(x)
         self._add(here)
         try:
-            return self._go(x)
+            end = self._go(x)
+            return end if end.finite else self.objective.best or here
         except KeyboardInterrupt:
             self.interrupted = True
             self.stopped_by = f"interrupted after {self.iterations} iterations; this is the best point so far"

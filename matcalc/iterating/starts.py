@@ -75,7 +75,8 @@ def _components(layout: Layout, drawn: list[Array], given: Mapping[str, Sequence
     for signs in product((1.0, -1.0), repeat=min(len(square), COMPONENTS)):
         arrays = list(drawn)
         for at, sign in zip(square, signs, strict=False):
-            arrays[at] = drawn[at].copy()
-            arrays[at][:, 0] *= sign
+            frame = drawn[at].copy().reshape(-1, (*drawn[at].shape, 1)[0])
+            frame[:, 0] *= sign
+            arrays[at] = frame.reshape(drawn[at].shape)
         found.append(arrays)
     return found
