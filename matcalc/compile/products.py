@@ -109,6 +109,10 @@ class Products:
         if column.op is ops.SCALE:
             return build.smul(column.args[0], self.applied_to(factor, column.args[1]))
         op = factor.op
+        if factor.rows is ONE and not factor.is_scalar:
+            return self.work.inner(self.work.low(build.transpose(factor)), column)
+        if column.is_scalar:
+            return build.smul(column, self.work.low(factor))
         if op is ops.EYE:
             return column
         if op is ops.SCALE:

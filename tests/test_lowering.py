@@ -1,0 +1,233 @@
+"""What the passes of the compiler make of terms: no loop over samples, no large matrix that only acts, one factorization."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import matcalc as mc
+from matcalc.compile.function import compile_numpy
+from matcalc.compile.lower import declared, lowered
+from matcalc.compile.primitives import MEANING
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.sample import sample
+from matcalc.terms.walk import postorder
+
+RNG = np.random.default_rng(1)
+SAMPLES = "x[i=1..N]: vector(n); z[i=1..N]: vector(n); y[i=1..N]: scalar; A: matrix(n,n); B: matrix(m,n); a: vector(n)"
+
+
+def term_of(text, where=SAMPLES):
+    return mc.parse(text, where=where).term
+
+
+def arrays(term, env):
+    given = {}
+    for node in postorder(term):
+        if node.op.name == "sym":
+            value = env.symbols[node.attr]
+            given[node.attr.name] = value[:, 0] if node.is_vector else float(value[0, 0]) if node.is_scalar else value
+        elif node.op.name == "member":
+            family = node.attr.family
+            ends = env.size(family.index.lo), env.size(family.index.hi)
+            members = [np.asarray(env.member(family, at)) for at in range(ends[0], ends[1] + 1)]
+            given[family.name] = np.array([v[0, 0] if v.shape == (1, 1) else v[:, 0] for v in members])
+    return given | {atom.name: size for atom, size in env.sizes.items() if atom.name not in given}
+
+
+def agrees(term, profile="distinct"):
+    """Run the generated function, compare with the value from the definition; the source."""
+    env = sample(term, 3, profile=profile)
+    function = compile_numpy(term)
+    given = arrays(term, env)
+    found = function(**{name: given[name] for name in function.arguments if name in given})
+    assert np.allclose(found, np.squeeze(evaluate(term, env)), rtol=1e-10), function.source
+    return function.source
+
+
+STACKED = [
+    "sum(i=1..N, x[i]*x[i]')",
+    "sum(i=1..N, y[i]*x[i]*z[i]')",
+    "sum(i=1..N, (x[i] - a)*(x[i] - a)')",
+    "sum(i=1..N, (x[i] - a)'*A*(x[i] - a))",
+    "sum(i=1..N, y[i]*x[i]'*A*z[i])",
+    "sum(i=1..N, exp(a'*x[i]))",
+    "sum(i=1..N, y[i]*tanh(a'*x[i]))*a",
+    "sum(i=1..N, B*tanh(A*x[i]))",
+    "sum(i=1..N, norm(B*tanh(A*x[i]))^2)",
+    "sum(i=1..N, (B*tanh(A*x[i]))*x[i]')",
+    "sum(i=1..N, norm(x[i] - a))",
+    "sum(i=1..N, logsumexp(A*x[i]) - y[i]*a'*softmax(x[i]))",
+    "sum(i=1..N, y[i]*A + x[i]*a')",
+    "sum(i=1..N, i*x[i])",
+    "tr(sum(i=1..N, x[i]*z[i]'*A))",
+    "sum(i=1..N, kron(x[i]*x[i]', A))",
+    "sum(i=1..N, diag(x[i]))",
+    "sum(i=1..N, y[i]^2)",
+    "sum(i=1..N, A)",
+    "sum(i=1..N-1, (x[i+1] - x[i])*(x[i+1] - x[i])')",
+    "sum(i=1..N, x[i][1]*y[i])",
+]
+
+
+@pytest.mark.parametrize("text", STACKED)
+def test_a_sum_over_samples_is_no_loop(text):
+    assert "for i in" not in agrees(term_of(text))
+
+
+@pytest.mark.parametrize("text", ["sum(i=1..N, x[1]*y[i])", "sum(i=1..M, x[i])", "sum(i=1..N, ind(i >= 2)*x[i-1])"])
+def test_what_may_not_exist_stays_a_loop(text):
+    assert "for i in" in compile_numpy(term_of(text, SAMPLES + "; M: integer")).source
+
+
+def test_the_data_are_seen_through_one_product():
+    where = "S: posdef(n); m: vector(n); x[i=1..N]: vector(n)"
+    likelihood = "-N/2*logdet(S) - 1/2*sum(i=1..N, (x[i] - m)'*inv(S)*(x[i] - m))"
+    f = mc.function(likelihood, "S", ("value", "gradient", "hessian"), where=where)
+    body = f.source.split('"""')[-1]
+    assert body.count("t0.T @ t0") == 1 and "kron(" not in body
+    assert f.source.count("_cholesky(S)") == 1
+    n, N = 3, 50
+    root = RNG.normal(size=(n, 2 * n))
+    given = {"S": root @ root.T, "m": RNG.normal(size=n), "x": RNG.normal(size=(N, n))}
+    value, gradient, hessian = f(**given)
+    P, C = np.linalg.inv(given["S"]), (given["x"] - given["m"]).T @ (given["x"] - given["m"])
+    assert np.isclose(value, -N / 2 * np.linalg.slogdet(given["S"])[1] - np.sum(P * C) / 2)
+    assert np.allclose(gradient, (P @ C @ P - N * P) / 2)
+    Q, K = P @ C @ P, np.eye(n * n).reshape(n, n, n * n).transpose(1, 0, 2).reshape(n * n, n * n)
+    assert np.allclose(hessian, (N * np.kron(P, P) - np.kron(P, Q) - np.kron(Q, P)) / 2 @ K)
+
+
+MATRICES = "A: matrix(m,n); B: matrix(n,m); C: matrix(m,n); P: matrix(p,p); Q: matrix(q,q); S: matrix(n,n); X: matrix(q,p)"
+MATRICES += "; R: matrix(p,p); T: matrix(q,q); v: vector(n); w: vector(m)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kron(P, Q)*vec(X)",
+        "(kron(P, eye(q)) + kron(eye(p), Q))*vec(X)",
+        "commutation(q,p)*vec(X)",
+        "diag(v)*S*v",
+        "A*diag(v)*B",
+        "A'*diag(exp(w))*A",
+        "A*ones(n)",
+        "ones(m)'*A",
+        "tr(A*B)",
+        "diag(A*B)",
+        "sum(A*B)",
+        "(v*ones(n)' + S)*v",
+    ],
+)
+def test_what_acts_is_not_formed(text):
+    source = agrees(term_of(text, MATRICES))
+    body = source.split('"""')[-1]
+    assert not any(word in body for word in ("np.kron", "np.diag(", "np.ones", "_commutation", "np.trace", "_kronecker"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kron(P, Q)",
+        "kron(P, eye(q))",
+        "kron(eye(p), Q)",
+        "kron(P, eye(q)) + kron(eye(p), Q)",
+        "kron(P, Q) + kron(R, T) - 2*kron(P, T)",
+        "(kron(P, eye(q)) - 3*eye(p*q))*commutation(p,q)*kron(Q, R)",
+        "kron(P, Q)*commutation(p,q) + kron(R, T)*commutation(p,q)",
+        "kron(P, Q) + commutation(q,p)*kron(Q, R)*commutation(p,q)",
+        "commutation(q,p)*kron(Q, P)",
+        "kron(P*R, Q)*kron(R, T) + kron(eye(p), T)",
+    ],
+)
+def test_matrices_of_kronecker_products(text):
+    body = agrees(term_of(text, MATRICES)).split('"""')[-1]
+    assert "np.kron" not in body
+
+
+@pytest.mark.parametrize("text, calls", [("A*B*C", 1), ("A*B*C*S", 1), ("A'*A", 0), ("A*S*S*v", 0), ("S*S*S", 0)])
+def test_the_order_of_a_product(text, calls):
+    source = agrees(term_of(text, MATRICES))
+    body = source.split('"""')[-1]
+    assert body.count("_triple(") + body.count("_product(") == calls
+
+
+@pytest.mark.parametrize("sizes", [(2, 300, 2, 300), (300, 2, 300, 2), (5, 5, 5, 5)])
+def test_the_cheapest_order_is_found_for_the_sizes(sizes):
+    k, m, n, p = sizes
+    function = compile_numpy(term_of("A*B*C", "A: matrix(k,m); B: matrix(m,n); C: matrix(n,p)"))
+    A, B, C = RNG.normal(size=(k, m)), RNG.normal(size=(m, n)), RNG.normal(size=(n, p))
+    assert np.allclose(function(A=A, B=B, C=C), A @ B @ C)
+    D = RNG.normal(size=(p, 4))
+    longer = compile_numpy(term_of("A*B*C*D", "A: matrix(k,m); B: matrix(m,n); C: matrix(n,p); D: matrix(p,q)"))
+    assert np.allclose(longer(A=A, B=B, C=C, D=D), A @ B @ C @ D)
+
+
+@pytest.mark.parametrize("declaration, factor", [("posdef(n)", "_cholesky(S)"), ("matrix(n,n)", "_lu(S)")])
+def test_one_factorization_for_all(declaration, factor):
+    where = f"S: {declaration}; B: matrix(n,p); v: vector(n)"
+    texts = ("logdet(S)*inv(S)*B", "det(S)*v'*inv(S)*v", "tr(B'*inv(S)*B) + logdet(S)", "B'*inv(S)'*B + det(S)*B'*B")
+    for text in texts:
+        assert agrees(term_of(text, where), "mixed").count(f"{factor}") == 1
+    assert "_inverse" not in compile_numpy(term_of(texts[0], where)).source
+    assert "_inverse" in compile_numpy(term_of("inv(S) + B*B'", where)).source
+
+
+def test_a_matrix_that_is_not_positive_definite_is_refused():
+    function = compile_numpy(term_of("inv(S)*v", "S: posdef(n); v: vector(n)"))
+    with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+        function(S=-np.eye(2), v=[1, 2])
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        compile_numpy(term_of("inv(S)*v", "S: matrix(n,n); v: vector(n)"))(S=np.zeros((2, 2)), v=[1, 2])
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e-3])
+def test_the_logistic_function_does_not_overflow(sign, scale):
+    where = "X: matrix(m,n); w: vector(n)"
+    f = mc.function(f"sum(log(1 .+ exp({sign}X*w)))", "w", ("value", "gradient", "hessian"), where=where)
+    X, w = RNG.normal(size=(20, 3)) * scale, RNG.normal(size=3)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        value, gradient, hessian = f(X=X, w=w)
+    t = -X @ w if sign else X @ w
+    s = np.exp(-np.logaddexp(0, -t))
+    assert np.isclose(value, np.logaddexp(0, t).sum(), rtol=1e-13)
+    assert np.allclose(gradient, (-1 if sign else 1) * X.T @ s, rtol=1e-10, atol=1e-12 * scale)
+    assert np.allclose(hessian, X.T @ np.diag(s * np.exp(-np.logaddexp(0, t))) @ X, atol=1e-12 * scale**2)
+
+
+def test_small_losses_keep_their_digits():
+    f = mc.function("sum(log(1 .+ exp(-y .* x)))", "x", ("value", "gradient"), where="x: vector(n); y: vector(n)")
+    x = np.full(1000, 40.0)
+    value, gradient = f(x=x, y=np.ones(1000))
+    assert np.isclose(value, 1000 * np.exp(-40.0), rtol=1e-12) and np.allclose(gradient, -np.exp(-40.0), rtol=1e-12)
+
+
+def test_arguments_are_never_written_over():
+    cases = {
+        "sum(log(1 .+ exp(-Y .* (U*V'))))": ("U", "Y: matrix(n,n); U: matrix(n,k); V: matrix(n,k)"),
+        "norm(Y - U*V')^2": ("U", "Y: matrix(n,n); U: matrix(n,k); V: matrix(n,k)"),
+        "sum(exp(tanh(U)) .* Y)": ("U", "U: matrix(n,n); Y: matrix(n,n)"),
+    }
+    for text, (wrt, where) in cases.items():
+        f = mc.function(text, wrt, where=where)
+        shapes = {"Y": (4, 4), "V": (4, 2), "U": (4, 2) if "k" in where else (4, 4)}
+        given = {name: RNG.normal(size=shapes[name]) for name in f.arguments}
+        kept = {name: value.copy() for name, value in given.items()}
+        first, second = f(**given), f(**given)
+        assert all(np.array_equal(given[name], kept[name]) for name in given)
+        assert first[0] == second[0] and np.array_equal(first[1], second[1]) and first[1] is not second[1]
+
+
+def test_memory_is_used_again():
+    f = mc.function("sum(log(1 .+ exp(-a .* x)) + b .* tanh(x).^2)", "x", where="a, b, x: vector(n)")
+    body = f.source.split('"""')[-1]
+    assert "out=t" in body and "/= t" in body
+
+
+@pytest.mark.parametrize("text", STACKED[:8] + ["tr(A*inv(A'*A)*A')", "logdet(A*A')", "A*diag(a)*A'", "logsumexp(A*a)"])
+def test_the_meaning_of_what_is_computed(text):
+    term = term_of(text)
+    low = lowered([term], declared)
+    meaning = low.meaning(low.roots[0])
+    assert not any(t.op in MEANING for t in postorder(meaning))
