@@ -141,7 +141,7 @@ REFUSED = [
     (r"loss^2", "letter by letter", "loss"),
     (r"\phi^{(99)}(t)", "order of a derivative", "99"),
     (r"e^{x}", "needs a square matrix", "x"),
-    (r"\max x", "not understood", r"\max"),
+    (r"\max x", "takes 2 arguments", r"\max x"),
     (r" ", "nothing between", None),
 ]
 

@@ -297,6 +297,35 @@ def _summand(addend: Term) -> tuple[Index, Term]:
     return running, join(part._replace(factors=tuple(body if f is total else f for f in part.factors)))
 
 
+def with_constants(total: Term) -> Iterable[Term]:
+    """``sum(i=1..N, a[i]) - N*b`` as ``sum(i=1..N, a[i] - b)``."""
+    parts = list(map(split, total.args))
+    for addend, part in zip(total.args, parts, strict=True):
+        factors = part.factors or tuple(base for base, _ in part.scalars)
+        if len(factors) != 1 or factors[0].op is not ops.SUM or (part.factors and part.scalars):
+            continue
+        index = factors[0].attr.index
+        running = _running(index)
+        body = substitute_indices(factors[0].args[0], {index: dim(running)})
+        count = build.integer(running.hi - running.lo + 1), 1
+        fixed = {a: p for a, p in zip(total.args, parts, strict=True) if count in p.scalars and a is not addend}
+        if fixed:
+            share = [
+                p._replace(number=Fraction(p.number) / part.number, scalars=_without(p.scalars, count))
+                for p in fixed.values()
+            ]
+            whole = build.sum_over(running, build.add(body, *map(join, share)))
+            yield build.add(
+                build.smul(build.num(part.number), whole),
+                *(a for a in total.args if a is not addend and a not in fixed),
+            )
+
+
+def _without(powers: tuple[Power, ...], taken: Power) -> tuple[Power, ...]:
+    at = powers.index(taken)
+    return powers[:at] + powers[at + 1 :]
+
+
 # ---------------------------------------------------------------- the search
 
 

@@ -21,7 +21,7 @@ from ..terms.dims import ONE
 from ..terms.term import Term
 from ..terms.walk import postorder, size
 from .addends import cost, evened, join, negated, sign_inside, split
-from .collect import Collector
+from .collect import Collector, with_constants
 from .contract import contracted
 from .fractions import absorbed
 from .multiply import REGION, choices, multiplied_out
@@ -192,6 +192,8 @@ class Presenter:
             yield (
                 ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
             )
+        if node.op is ops.ADD:
+            yield from (("sum-sum", form, 1) for form in with_constants(node))
         if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
             turned = build.add(*map(self._turned, node.args))
             yield "transpose-sum", build.transpose(turned), 1 if _all_transposed(node) else 2

@@ -8,7 +8,7 @@ from functools import partial, reduce
 from typing import Protocol
 
 from ..errors import ShapeError
-from ..terms import build, spectral
+from ..terms import build, ops, spectral
 from ..terms.dims import ONE, Dim
 from ..terms.term import Term
 from .shapes import SCALAR, Shape
@@ -70,6 +70,25 @@ class Function:
 
 def _keep(_: Fit, shapes: list[Shape], __: list[Dim]) -> Shape:
     return shapes[0]
+
+
+def _either(fit: Fit, shapes: list[Shape], _: list[Dim]) -> Shape:
+    """Of two arguments of one shape, or a scalar and an array."""
+    if SCALAR in shapes:
+        return shapes[0] if shapes[1] == SCALAR else shapes[1]
+    return fit.same(0, 1)
+
+
+def _spread(argument: Term, other: Term) -> Term:
+    """A scalar in every entry of an array of the shape of the other."""
+    return build.smul(argument, build.ones(other.rows, other.cols)) if argument.is_scalar else argument
+
+
+def _larger(first: Term, second: Term) -> Term:
+    """The larger of two, entry by entry: ``relu(A)`` where one is 0, else ``B + relu(A - B)``."""
+    if first.op is ops.ZEROS or first is build.ZERO_NUM:
+        first, second = second, first
+    return build.add(second, build.fun("relu", build.sub(first, second)))
 
 
 def _scalar(_: Fit, __: list[Shape], ___: list[Dim]) -> Shape:
@@ -219,6 +238,8 @@ ENTRYWISE: dict[str, Callable[[Term], Term]] = {
 FUNCTIONS: dict[str, Function] = {
     **{name: _entrywise(make) for name, make in ENTRYWISE.items()},
     "polygamma": Function(("ca",), _keep, _polygamma),
+    "max": Function(("aa",), _either, lambda a, _, __: _larger(*map(_spread, a, a[::-1]))),
+    "min": Function(("aa",), _either, lambda a, _, __: build.neg(_larger(*map(build.neg, map(_spread, a, a[::-1]))))),
     "softmax": Function(("a",), _keep, lambda a, _, __: build.softmax(a[0])),
     "logsumexp": Function(("a",), _logsumexp, lambda a, _, __: build.logsumexp(a[0])),
     "tr": Function(("a",), _square("the trace", True), lambda a, _, __: build.tr(a[0])),

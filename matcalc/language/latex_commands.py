@@ -16,7 +16,7 @@ from .names import GREEK_NAMES
 _LETTERS = {name: name for name in GREEK_NAMES} | {
     "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma", "ell": "ell",
 }  # fmt: skip
-_FUNCTIONS = {name: name for name in "log exp sin cos tan sinh cosh tanh det tr diag logdet".split()} | {  # noqa: SIM905
+_FUNCTIONS = {name: name for name in "log exp sin cos tan sinh cosh tanh det tr diag logdet max min".split()} | {  # noqa: SIM905
     "ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arsinh": "asinh", "arcosh": "acosh",
     "artanh": "atanh", "Tr": "tr", "trace": "tr", "Trace": "tr", "Det": "det", "Diag": "diag", "sgn": "sign",
 }  # fmt: skip
@@ -61,7 +61,8 @@ _RELATIONS = {
 _NOTHING = {
     "quad", "qquad", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "mathbf", "boldsymbol", "bm",
     "mathcal", "mathfrak", "mathscr", "bold", "pmb", "thinspace", "medspace", "enspace", "nonumber", "bigl", "bigr",
-    "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "big", "Big", "bigg", "Bigg", "bigm", "Bigm",
+    "mathsf", "mathtt", "mathit", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "big", "Big", "bigg", "Bigg",
+    "bigm", "Bigm",
 }  # fmt: skip
 """Commands that change how a formula looks, not what it means."""
 

@@ -284,6 +284,9 @@ def _sizes(found: _Found, draw: _Draw, hint: Sequence[int], profile: str, fixed:
     counting = sorted(found.counting - found.shaping - fixed.keys(), key=str)
     checks = [(d, low) for d, low in found.at_least if d.indices <= found.free]
     rng = draw.rng("sizes")
+    needed = max((low - dict(d.terms).get((), 0) for d, low in checks), default=0)  # x[5] has at least five entries
+    if profile != "ones" and needed > max(hint):
+        hint, profile = [int(needed) + extra for extra in range(len(hint))], "distinct"
     indexed = draw.indexed(found.indexed, profile)
     for attempt in range(3 * TRIES):
         values = dict(fixed)
