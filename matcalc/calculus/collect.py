@@ -25,6 +25,9 @@ from .squares import squared
 WIDTH = 3
 """So many forms of a sum are followed at a time."""
 
+MAX_FORMS = 300
+"""So many forms are looked at for one sum, those of the sums inside them counted."""
+
 MAX_ADDENDS = 24
 """Of sums with more addends only the largest common factor is taken out, step by step."""
 
@@ -335,6 +338,8 @@ class Collector:
     def __init__(self, simplify: Simplify) -> None:
         self.simplify = simplify
         self.known: dict[Term, Term] = {}
+        self.left: int | None = None
+        """How many forms may still be looked at, in all the sums inside one another."""
 
     def __call__(self, total: Term) -> Term:
         """The cheapest form found of a sum; of any other term, itself."""
@@ -343,7 +348,18 @@ class Collector:
         found = self.known.get(total)
         if found is None:
             self.known[total] = total  # the search does not enter the same sum twice
-            found = self.known[total] = min(self._search(total), key=cost)
+            outermost = self.left is None
+            self.left = MAX_FORMS if self.left is None else self.left
+            best: Term | None = None
+            try:
+                found = best = min(self._search(total), key=cost)
+            finally:
+                if best is None or not (outermost or self.left):  # cut short: not what it would be alone
+                    del self.known[total]
+                else:
+                    self.known[total] = best
+                if outermost:
+                    self.left = None
         return found
 
     def product(self, total: Term) -> Term:
@@ -368,6 +384,10 @@ class Collector:
             forms = []
             for form in frontier:
                 for new in self._forms(form):
+                    if self.left is not None:
+                        if not self.left:
+                            break
+                        self.left -= 1
                     if new not in seen:
                         seen.add(new)
                         forms.append((cost(new), new.key, new))

@@ -157,10 +157,11 @@ def _second(system: System, term: Term, wrt: Term, route: str, structured: bool)
 def _differentiate(line: _Line, targets: set[Term]) -> None:
     """Push d to the leaves, one rule at a time, at all its places."""
     varies = dependents(line.term, targets)
-    if line.term not in varies:
+    constant = line.term not in varies
+    line.term = build.diff(line.term)
+    if constant:
         line.to("d-constant", build.zeros(line.term.rows, line.term.cols))
         return
-    line.term = build.diff(line.term)
     while True:
         moving = [t for t in preorder(line.term) if t.op is ops.DIFF]
         places = [t for t in moving if t.args[0].args and t.args[0].op is not ops.STATE]
@@ -169,6 +170,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         mapping: dict[Term, Term] = {}
         conditions: dict[Condition, None] = {}
         rule = ""
+        varies |= dependents(line.term, targets)  # what a rule made is new
         for place in places:
             node = place.args[0]
             local = line.system.local_differential(node, varies)

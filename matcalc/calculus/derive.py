@@ -11,7 +11,7 @@ from ..terms.dims import dim
 from ..terms.fit import show_shape
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
-from ..terms.walk import open_state, postorder, replace
+from ..terms.walk import dependents, open_state, postorder, replace
 from .addends import cost
 from .places import at_member, sum_out
 from .present import present
@@ -166,8 +166,10 @@ def differential(system: System, term: Term) -> Term:
 
 
 def forward(system: System, term: Term, targets: Collection[Term]) -> Term:
-    """d(F) in the differentials of the targets."""
-    return _forward(system, term, lambda node: build.diff(node) if node in targets else None)
+    """d(F) in the differentials of the targets, and of the states that depend on them."""
+    varies = dependents(term, targets)
+    ends = {t for t in varies if t.op is ops.STATE} | set(targets)
+    return _forward(system, term, lambda node: build.diff(node) if node in ends else None)
 
 
 Direction = Callable[[Term], Term | None]

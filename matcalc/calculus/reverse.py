@@ -45,7 +45,7 @@ def reverse(system: System, root: Term, seed: Term, targets: Iterable[Term], tab
     arriving: dict[Term, list[Term]] = {root: [seed]} if root in varies else {}
     carried: dict[Term, Term] = {}
     conditions: dict[Condition, None] = {}
-    outer = root.indices
+    outer = root.indices | seed.indices
 
     def arrive(at: Term, value: Term) -> None:
         if at in varies:

@@ -270,7 +270,7 @@ class Derivative:
 
     def _inputs(self) -> list[Term]:
         leaves = {t: None for t in postorder(self._function, self._wrt) if t.op in (ops.SYM, ops.MEMBER)}
-        return list(leaves)
+        return [t for t in leaves if t.op is ops.MEMBER or t.attr.role != "state"]
 
     def _functions(self) -> list[str]:
         """The unknown functions and their derivatives, which may be given where the code needs only some."""

@@ -27,13 +27,18 @@ def _within(function: Callable[[Array], Array], domain: Callable[[Array], Array]
     return lambda x: np.where(domain(x.real), function(x), np.nan)
 
 
+def _small(x: Array) -> Array:
+    """exp(-|x|), |x| being -x for negative x and x at 0 as well, so that it has a slope there."""
+    return np.asarray(np.exp(np.where(x.real < 0, x, -x)))
+
+
 def _sigmoid(x: Array) -> Array:
-    small = np.exp(-x * _sign(x))
+    small = _small(x)
     return np.asarray(np.where(x.real >= 0, 1.0, small) / (1.0 + small))
 
 
 def _softplus(x: Array) -> Array:
-    return np.asarray(x * _step(x) + np.log1p(np.exp(-x * _sign(x))))
+    return np.asarray(np.where(x.real < 0, 0.0, x) + np.log1p(_small(x)))
 
 
 def _special(name: str) -> Callable[[Array], Array]:

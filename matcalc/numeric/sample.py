@@ -584,7 +584,7 @@ REQUIRABLE = (
 _KINDS: dict[str, Callable[[Array], bool]] = {
     "positive": lambda a: bool((a > 0).all()),
     "nonneg": _FACTS["nonneg"],
-    "nonzero": lambda a: bool((np.abs(a) > 1e-9).all()),
+    "nonzero": lambda a: bool(((np.abs(a) > 1e-9) | (a == 0 if a.size > 1 else False)).all()),  # zeros of its structure
     "invertible": _FACTS["invertible"],
     **{fact: _FACTS[fact] for fact in REQUIRABLE},
     "posdef": lambda a: _FACTS["posdef"](a) and _FACTS["invertible"](a),

@@ -92,7 +92,9 @@ def _differentials(*terms: Term) -> list[Term]:
 def _moving(steps: Sequence[Step], wrt: Term | None) -> tuple[list[Term], dict[Atom, int]]:
     """What moves along a differential, and sizes to be fixed: of a family only the member asked for, the first."""
     if wrt is None or wrt.op is not ops.MEMBER:
-        return [t for t in _differentials(*(t for s in steps for t in (s.before, s.after))) if not t.args], {}
+        fixed = {s.before.args[0] for s in steps if s.rule == "d-constant" and s.before.op is ops.DIFF}
+        moved = _differentials(*(t for s in steps for t in (s.before, s.after)))
+        return [t for t in moved if not t.args and t not in fixed], {}
     free = dict.fromkeys(wrt.attr.at.atoms(), 1)
     return [build.member(wrt.attr.family, 1)] if free else [wrt], free
 
@@ -118,6 +120,8 @@ def _sides(step: Step) -> tuple[Term, Term]:
         return after, after
     if step.kind != IDENTIFY:
         return before, after
+    if before is build.zeros(*before.shape):  # nothing varies: the differential 0 is read as 0*vec(dX)
+        return build.zeros(*after.shape), after
     found = _differentials(before)
     if found:
         (variable,) = found

@@ -1,0 +1,147 @@
+"""Random expressions of the whole language, their derivatives held against JAX's.
+
+    python benchmarks/random_expressions.py [--count 10000] [--seed 0] [--jobs 2] [--write]
+
+Needs JAX.  Every expression can be made again from the seed and its number; what goes wrong is shown as
+small as it could be made.  ``--write`` writes docs/random.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from randomized.checks import check  # noqa: E402
+from randomized.generate import LABELS  # noqa: E402
+from randomized.problems import random_problem  # noqa: E402
+from randomized.shrink import shrunk  # noqa: E402
+
+EVERY = 20
+"""Of so many expressions one is checked thoroughly: steps replayed, the other route, d.check(), LaTeX read back."""
+
+
+class Result(NamedTuple):
+    """What came of one expression."""
+
+    number: int
+    kind: str
+    labels: frozenset[str]
+    depth: int
+    nodes: int
+    seconds: float
+    shown: str
+
+
+def one(task: tuple[str, int]) -> Result:
+    seed, number = task
+    name = f"{seed}:{number}"
+    problem, inputs = random_problem(name, LABELS[number % len(LABELS)])
+    thorough = number // len(LABELS) % EVERY == 0
+    found = check(problem, inputs, name, spelling=Random(name), thorough=thorough)
+    labels = frozenset(e.label for e in problem.e.walk())
+    seconds, kind = found.seconds, found.kind
+    if kind != "right":
+        _, found = shrunk(problem, inputs, found)
+    shown = f"{name}: {found}" if kind != "right" else f"{name}: {found.text} by {found.wrt}"
+    return Result(number, kind, labels, problem.e.depth, sum(1 for _ in problem.e.walk()), seconds, shown)
+
+
+def results(seed: str, count: int, jobs: int) -> Iterator[Result]:
+    tasks = [(seed, number) for number in range(count)]
+    if jobs == 1:
+        yield from map(one, tasks)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(one, tasks, chunksize=10)
+
+
+def report(found: list[Result], seed: str, seconds: float) -> str:
+    """The page: what was asked, what came of it, by function."""
+    kinds = Counter(r.kind for r in found)
+    refused = kinds.pop("refused", 0)
+    right = kinds.pop("right", 0)
+    times = sorted(r.seconds for r in found)
+    deep = sum(r.depth >= 4 for r in found)
+    nodes = sorted(r.nodes for r in found)
+    lines = [
+        "# Random expressions",
+        "",
+        "Typed random expressions over the whole language, each differentiated by a random variable; the",
+        "derivative is compared with JAX's along random directions, as a value and as generated NumPy code. Also",
+        "compared: the value of the expression itself, the answer's text read back, the simplified form (the same",
+        f"value, simplified again the same), another order of the terms; in one of {EVERY}: every step replayed, the",
+        "route by vec's, `d.check()`, the LaTeX read back.",
+        f"Made by `python benchmarks/random_expressions.py --seed {seed} --count {len(found)} --write`.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| expressions | {len(found)} |",
+        f"| depth 4 and more | {deep} |",
+        f"| nodes, median and most | {nodes[len(nodes) // 2]}, {nodes[-1]} |",
+        f"| right | {right} |",
+        f"| wrong, by kind | {', '.join(f'{k}: {v}' for k, v in sorted(kinds.items())) or 0} |",
+        f"| refused, with an error that says why | {refused} |",
+        f"| time for an answer: median, 99 %, most | {times[len(times) // 2] * 1000:.0f} ms, "
+        f"{times[int(len(times) * 0.99)] * 1000:.0f} ms, {times[-1]:.1f} s |",
+        f"| the whole run | {seconds:.0f} s |",
+        "",
+        "## By function and construct",
+        "",
+        "| | expressions | wrong | refused |",
+        "|---|---|---|---|",
+    ]
+    for label in sorted({label for r in found for label in r.labels} | set(LABELS)):
+        own = [r for r in found if label in r.labels]
+        wrong = sum(r.kind not in ("right", "refused") for r in own)
+        lines.append(
+            f"| `{NAMES.get(label, label)}` | {len(own)} | {wrong} | {sum(r.kind == 'refused' for r in own)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+NAMES = {
+    "T": "A'",
+    "add": "A + B", "mul": "A*B", "scale": "s*A", "div": "A/s", "had": "A .* B", "hdiv": "A ./ B", "neg": "-A",
+    "pow": "A^k", "hpow": "A.^s", "shift": "A .+ s",
+    "bars": "‖A‖", "invT": "A^-T", "phi": "phi(A)", "slice": "A[i..j,k..l]",
+    "entry": "A[i,j]", "sumover": "sum(i=1..N, e)", "prodover": "prod(i=1..N, e)", "member": "x[i]", "state": "y[k]",
+    "rec": "y[N] where y[0] = e; y[k+1] = f", "let": "e where v = f", "derivative": "D, grad, hess inside",
+    "size": "n as a number", "index": "i as a number", "num": "numbers", "var": "variables", "blocks": "[A, B; C, E]",
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Derivatives of random expressions against JAX.")
+    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="write docs/random.md")
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.count} expressions", flush=True)
+    start = time.perf_counter()
+    found: list[Result] = []
+    for result in results(options.seed, options.count, options.jobs):
+        found.append(result)
+        if result.kind != "right":
+            print(result.shown, flush=True)
+        elif result.seconds > 1:
+            print(f"{result.seconds:.1f} s: {result.shown}", flush=True)
+    page = report(found, options.seed, time.perf_counter() - start)
+    print(page)
+    if options.write:
+        (ROOT / "docs" / "random.md").write_text(page, encoding="utf-8")
+    return int(any(r.kind not in ("right", "refused") for r in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Random expressions of the whole language, and their derivatives by JAX."""

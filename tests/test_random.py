@@ -1,0 +1,98 @@
+"""Derivatives of random expressions of the whole language against JAX's; seeds are in the names of tests.
+
+``pytest --fuzz N`` draws N times as many.  What was once found wrong stands below as a test of its own.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+import matcalc as mc
+from golden.witness import derivation_errors
+from matcalc.language.functions import FUNCTIONS, SPECIAL
+from randomized.checks import check
+from randomized.execution import traced
+from randomized.generate import LABELS
+from randomized.problems import random_problem
+from randomized.shrink import shrunk
+
+BATCHES, EACH = 10, 20
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_derivatives(batch: int, pytestconfig: pytest.Config) -> None:
+    for number in range(EACH * int(pytestconfig.getoption("--fuzz"))):
+        seed = f"{batch}:{number}"
+        problem, inputs = random_problem(seed, LABELS[(batch + BATCHES * number) % len(LABELS)])
+        found = check(problem, inputs, seed, spelling=Random(seed), thorough=number % 20 == 0)
+        if found.kind != "right":
+            pytest.fail(f"seed {seed}: {shrunk(problem, inputs, found)[1]}")
+
+
+def test_every_function_is_asked_for() -> None:
+    written = {"trans": "T", "transpose": "T", "vector": "ones", "matrix": "ones", "prod": "prodover"}
+    for name in (*FUNCTIONS, *SPECIAL):
+        assert written.get(name, name) in LABELS, name
+
+
+def test_what_jax_traces_is_carried_out() -> None:
+    jax = pytest.importorskip("jax")
+    a = np.random.default_rng(0).standard_normal((3, 3))
+
+    def function(x):
+        return jax.numpy.linalg.det(jax.numpy.linalg.inv(x @ x.T + jax.numpy.eye(3)) * jax.numpy.tanh(x))
+
+    found = traced(jax.grad(function), a)[0]
+    assert np.allclose(found, jax.grad(function)(a), rtol=1e-12)
+
+
+RIGHT = {
+    "a recurrence inside another": (
+        "(z[N] where z[0] = y[0]; z[k+1] = triu(y[0])) where y[L] = B; y[k-1] = A*B",
+        "A",
+        "A: matrix(n,n); B: matrix(n,m)",
+    ),
+    "kinks at entries that are always 0": ("norm1(diag(y))", "y", "y: vector(n)"),
+    "nothing to differentiate in size 1": ("spectral((X*X).^3)", "X", "X: skew(n)"),
+    "the slope of sigmoid at 0": ("sum(sigmoid(A)) + sum(softplus(A))", "A", "A: skew(n)"),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_found_and_mended(name: str) -> None:
+    found = mc.derivative(*RIGHT[name]).check()
+    assert found.ok, found.message
+
+
+STEPS = {
+    "nothing varies": ("abs(c)*tr(A)", "x", "x: vector(n); A: matrix(n,n); c: scalar", "gradient"),
+    "terms that a rule made anew": (
+        "sum(i=1..N, B .- tr(C[i]*R[i])*sum(j=i..N, ind(i <= j)))",
+        "R[1]",
+        "B: matrix(n,n); C[i=1..N]: matrix(m,n); R[i=1..N]: matrix(n,m)",
+        "jacobian",
+    ),
+    "the start of an adjoint recurrence uses states": (
+        "sin(y[N] where y[0] = 2; y[k+1] = sin(tr(M[k]*softmax(C)) + y[k]))",
+        "C",
+        "C: matrix(m,n); M[i=0..N-1]: matrix(n,m)",
+        "hessian",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_found_wrong_and_mended(name: str) -> None:
+    expr, wrt, where, form = STEPS[name]
+    d = mc.derivative(expr, wrt, where, form=form)
+    assert derivation_errors(d.steps, d.wrt.term) == []
+    assert all(s.before.has_diff for s in d.steps if s.rule == "d-constant" and s.kind == "equal")
+
+
+def test_the_state_of_a_recurrence_is_no_argument() -> None:
+    where = "x: vector(m+n); y[k=0..L-1]: vector(m); v: vector(n)"
+    d = mc.derivative("(s[L] where s[0] = x; s[k+1] = [y[k]; v] + s[k])[1..m]", "y[0]", where)
+    assert set(d.function().arguments) <= {"x", "y", "v"}
