@@ -96,3 +96,16 @@ def test_the_state_of_a_recurrence_is_no_argument() -> None:
     where = "x: vector(m+n); y[k=0..L-1]: vector(m); v: vector(n)"
     d = mc.derivative("(s[L] where s[0] = x; s[k+1] = [y[k]; v] + s[k])[1..m]", "y[0]", where)
     assert set(d.function().arguments) <= {"x", "y", "v"}
+
+
+@pytest.mark.parametrize(
+    ("expr", "wrt", "where"),
+    [
+        ("rows(Y)*eye(n)", "Y", "Y: matrix(n,m)"),
+        ("sum(ones(n,m*(m+1)/2)*vech(A)*x')", "x", "A: matrix(m,m); x: vector(n)"),
+        ("(norm(sum(i=1..n, (y[N] where y[0] = x; y[k+1] = i*sin(y[k])))))^2", "x", "x: vector(n)"),
+    ],
+)
+def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> None:
+    d = mc.derivative(expr, wrt, where)
+    assert mc.parse(f"${d.latex()}$", where).term is d.expr.term

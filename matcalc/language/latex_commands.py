@@ -86,6 +86,7 @@ class Commands(PostLex):
         """Rewrite the stream of tokens."""
         brackets: list[str] = []
         earlier, before, side, filled = "", "", "", ""
+        outside = 0  # the brackets around the sizes of a bold number
         for token in stream:
             tick()
             if token.type == "_COMMAND" and token in ("\\left", "\\right"):
@@ -105,15 +106,16 @@ class Commands(PostLex):
                 closes = side == "\\right" or (side == "" and brackets[-1:] == [opening] and before in _OPERAND)
                 kind = closing if closes else opening
             side = ""
-            filled = "sizes" if before == "_SUB" and filled == "FILLED" and kind == "LBRACE" else filled
+            if before == "_SUB" and filled == "FILLED" and kind == "LBRACE":
+                filled, outside = "sizes", len(brackets)
             if filled == "sizes" and kind == "STAR" and token == "\\times":
                 kind = "_COMMA"  # 1_{m \times n}
             if kind in _OPENING:
                 brackets.append(kind)
             elif kind in _CLOSING:
-                filled = "" if filled == "sizes" else filled
                 if brackets:
                     brackets.pop()
+                filled = "" if filled == "sizes" and len(brackets) == outside else filled
             if kind == "FILLED" or (filled == "FILLED" and kind != "_SUB"):
                 filled = "FILLED" if kind == "FILLED" else ""
             earlier, before = before, kind

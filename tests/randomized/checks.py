@@ -18,6 +18,7 @@ from matcalc.numeric.evaluate import Env, evaluate
 from matcalc.rewriting.steps import DERIVATIVE, RESTRICT, Step
 from matcalc.terms import build, ops
 from matcalc.terms.dims import Name
+from matcalc.terms.symbols import Symbol
 from matcalc.terms.walk import postorder
 
 from .execution import traced
@@ -28,7 +29,7 @@ from .tree import ONE, E, at_value, text_of
 
 Array = Any
 TOLERANCE = 1e-7
-THOROUGH = ("derivative by the vec route", "steps", "d.check()", "latex")
+THOROUGH = ("derivative by the vec route", "steps", "d.check()", "latex", "jvp", "vjp", "derivatives by several")
 """What only a thorough check finds."""
 
 
@@ -153,9 +154,43 @@ def _thorough(problem: Problem, d: mc.Derivative, expected: Expected, env: Env, 
     found = d.check(trials=1)
     if not found.ok:
         return "d.check()", found.message
-    read = mc.parse(f"${d.latex()}$", declarations(problem))
-    message = differs_read_back(d.expr, read)
+    fault = _actions(problem, d, expected, inputs)
+    if fault is not None:
+        return fault
+    try:
+        message = differs_read_back(d.expr, mc.parse(f"${d.latex()}$", declarations(problem)))
+    except mc.ShapeError as error:  # the length of a unit vector does not show
+        message = "" if "cannot be seen" in str(error) else str(error)
     return ("latex", message) if message else None
+
+
+def _actions(problem: Problem, d: mc.Derivative, expected: Expected, inputs: Inputs) -> Fault:
+    """The Jacobian along a direction, its transpose, and the gradients of several variables at once."""
+    along = build.sym(Symbol("Along", *d.wrt.term.shape))
+    if not problem.structured:
+        action = d.jvp(mc.Expr(along)).term
+        env = environment(inputs.with_array("Along", expected.direction), action)
+        found = evaluate(action, env)
+        if problem.form == "hessian":
+            found = np.sum(found * expected.other)
+        off = difference(found, expected.slope.reshape(np.shape(found)), float(np.abs(found).max(initial=1.0)))
+        if not off < 10 * expected.tolerance:
+            return "jvp", f"off by {off:.2g}: {mc.Expr(action)}"
+    if problem.form == "jacobian":
+        cover = build.sym(Symbol("Cover", *d.function_expr.term.shape))
+        weights = np.random.default_rng(1).standard_normal(expected.slope.shape)
+        pulled = d.vjp(mc.Expr(cover)).term
+        found = evaluate(pulled, environment(inputs.with_array("Cover", weights), pulled))
+        off = difference(np.sum(found * expected.direction), np.sum(weights * expected.slope), np.abs(found).sum())
+        if not off < 10 * expected.tolerance:
+            return "vjp", f"off by {off:.2g}: {mc.Expr(pulled)}"
+    if problem.form == "gradient" and problem.member is None and not problem.structured:
+        text = text_of(problem.e)
+        every = mc.derivative(text, sorted(problem.variables), declarations(problem))[problem.wrt].expr.term
+        off = expected.off(evaluate(every, environment(inputs, every)), False)
+        if not off < expected.tolerance:
+            return "derivatives by several", f"off by {off:.2g}: {mc.Expr(every)}"
+    return None
 
 
 def step_error(step: Step, d: mc.Derivative, inputs: Inputs) -> float:

@@ -338,7 +338,7 @@ class Generator:
         return E("add", args, r, c, tuple(self.rng.choice((1, 1, -1)) for _ in args))
 
     def unknown(self, a: E) -> E:
-        name = self.rng.choice(("phi", "psi"))
+        name = self.rng.choice(("phi", "chi"))
         self.functions.add(name)
         return E("fun", (a,), a.rows, a.cols, ("phi", name, self.rng.choice((0, 0, 0, 0, 1))))
 
