@@ -55,6 +55,13 @@ CASES = {
         "W1: matrix(h,n); W2: matrix(m,h); x[i=1..N]: vector(n); t[i=1..N]: vector(m)",
     ),
     "classes": ("sum(i=1..N, logsumexp(A*x[i]) - t[i]'*A*x[i])", "A", ("value", "gradient", "hessian"), SAMPLES),
+    "network of any depth": (
+        "norm(z[L] - Y)^2 + l*norm(W[0])^2",
+        ["W[i]"],
+        ("value", "gradient"),
+        "X, Y: matrix(n,N); W[k=0..L-1]: matrix(n,n); l: scalar",
+    ),
+    "all layers": ("norm(z[L] - Y)^2", "W", ("value", "gradient"), "X, Y: matrix(n,N); W[k=0..L-1]: matrix(n,n)"),
     "counted from zero": ("sum(i=0..N-1, (x[i]'*w)^2)", "w", "gradient", "x[i=0..N-1], w: vector(n)"),
     "entries": ("sum(i=1..N, sum(j=1..n, X[i,j]*w[j])^2)", "w", "gradient", "X: matrix(N,n); w: vector(n)"),
 }
@@ -69,13 +76,19 @@ def same(one, other):
     return np.shape(one) == np.shape(other) and np.allclose(one, other, rtol=1e-10, atol=1e-10)
 
 
+COLUMNS = {"columns", "network of any depth", "all layers"}
+LAYERS = {"z[0]": "X", "z[k+1]": "tanh(W[k]*z[k])"}
+
+
 def both(name):
     """The function of all data at once, its arguments, and the function over chunks."""
     expression, wrt, what, where = CASES[name]
-    whole = mc.function(expression, wrt, what, where=where)
-    given = {**DATA, "B": DATA["S"]} | ({"X": X.T} if name == "columns" else {})
+    let = LAYERS if "W[k" in where else None
+    whole = mc.function(expression, wrt, what, where=where, let=let)
+    given = {**DATA, "B": DATA["S"]} | ({"X": X.T} if name in COLUMNS else {})
+    given |= {"W": RNG.normal(size=(4, 3, 3)), "Y": RNG.normal(size=(3, 50)), "i": 1} if let else {}
     given = {key: value for key, value in given.items() if key in whole.arguments}
-    return whole, given, mc.chunked(expression, wrt, what, over="N", where=where)
+    return whole, given, mc.chunked(expression, wrt, what, over="N", where=where, let=let)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -84,7 +97,7 @@ def test_chunks_give_what_all_data_give(name):
     expected = whole(**given)
     for rows in (7, 50, 1000):
         assert same(chunked(**given, rows=rows), expected)
-    axes = {key: np.ndim(given[key]) - 1 if name == "columns" else 0 for key in chunked.data}
+    axes = {key: np.ndim(given[key]) - 1 if name in COLUMNS else 0 for key in chunked.data}
     pieces = zip(*(np.array_split(given[key], [1, 20, 20], axis) for key, axis in axes.items()), strict=True)
     batches = (dict(zip(axes, piece, strict=True)) for piece in pieces)
     parameters = {key: value for key, value in given.items() if key not in axes}
@@ -159,6 +172,15 @@ REFUSED = {
     "det(X*X' + w'*w*eye(N))": "mixes the samples",
     "norm(exp(w) + x[1])^2": "one of the samples",
 }
+
+
+def test_steps_that_need_all_samples_are_refused():
+    descent = {"v[0]": "w", "v[k+1]": "v[k] - s*X'*(X*v[k] - y)"}
+    with pytest.raises(MatcalcError, match=r"leave it out, and scale the result"):
+        where = "X, Y: matrix(n,N); W[k=0..L-1]: matrix(n,n)"
+        mc.chunked("norm(z[L] - Y)^2/N", "W[i]", "gradient", over="N", where=where, let=LAYERS)
+    with pytest.raises(MatcalcError, match="a pass for each step"):
+        mc.chunked("norm(v[T])^2", "s", "value", over="N", where=ROWS + "; s: scalar", let=descent)
 
 
 @pytest.mark.parametrize("expression", REFUSED)

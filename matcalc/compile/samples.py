@@ -70,7 +70,7 @@ class _Splitter:
         flat = [(key, part, t) for key, r in results.items() for part, t in _parts(r)]
         terms = postorder(*(term for _, _, term in flat))
         for source in sources_of(terms):
-            if any(map(self._counts, _dims(source))):
+            if source.role != "state" and self._data(source):
                 self.found.data[shown[source]] = source
         if not self.found.data:
             hint = "over= names the size that counts the samples"
@@ -115,6 +115,12 @@ class _Splitter:
             refused = Refused("it has an entry for every sample")
         if refused is not None:
             return refused
+        if term.op is ops.STATE and kinds == [ALIGNED, ALIGNED] and not self._through_samples(term):
+            return ALIGNED  # each sample goes through the steps by itself
+        if term.op is ops.STATE and SCALED in kinds:
+            scalar = self.scaled[term.args[kinds.index(SCALED)]][0]
+            told = f"its steps use the factor {_shown(scalar)}, known at the end"
+            return Refused(f"{told}: leave it out, and scale the result")
         if term.op in (ops.STATE, ops.PROD) and (self._through_samples(term) or any(k != FREE for k in kinds)):
             return Refused("its steps go through the data, which takes a pass for each step")
         if not term.args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bounds import bounded
 from ..errors import MatcalcError
+from ..terms import ops
 from ..terms.dims import Name, dim
 from ..terms.symbols import Family
 from .compiled import prepared
@@ -66,6 +67,7 @@ def chunked(
     found = prepared(expr, wrt, what, where, let)
     results = found.results.values()
     terms = postorder(*(t for r in results for t in (r.values() if isinstance(r, dict) else [r])))
+    terms = [t for t in terms if t.op is not ops.SYM or t.attr.role != "state"]
     shown = Names(terms, found.inputs).of
     sources = sources_of([*terms, *found.inputs])
     parts = split(found.results, Name(over), {source: shown[source] for source in sources})

@@ -94,7 +94,7 @@ def _shared_options(command: argparse.ArgumentParser) -> None:
     add("--assume", action="append", default=[], metavar="FACT", help='"S is posdef", "t > 0"')
     add("--steps", action="store_true", help="the derivation, each step a named rule")
     add("--latex", action="store_true", help="LaTeX in place of text")
-    add("--code", nargs="?", const="numpy", metavar="BACKEND", help="source of a function (numpy)")
+    add("--code", nargs="?", const="numpy", metavar="BACKEND", help="source of a function (numpy, c, jax, torch)")
     add("--json", action="store_true", help="one JSON object with everything")
 
 

@@ -34,7 +34,8 @@ _SCIPY = ("special.erf", "special.erfc", "special.gammaln", "special.digamma", "
 
 CALLS: dict[str, Call] = {
     **{f"np.{name}": f"jnp.{name}" for name in _SAME},
-    **{name: name for name in (*_SCIPY, "linalg.expm", "linalg.solve_sylvester")},
+    **{name: name for name in (*_SCIPY, "linalg.expm")},
+    "linalg.solve_sylvester": "_sylvester",
     "np.pi": "jnp.pi",
     "np.e": "jnp.e",
     "np.asarray": _asarray,
@@ -89,6 +90,14 @@ def _duplication(n):
 def _polar(a):
     u, s, v = jnp.linalg.svd(a, full_matrices=False)
     return u * (s > 1e-12 * s[0]) @ v
+""",
+    "_sylvester": """\
+def _sylvester(a, b, c):
+    if jax.default_backend() == "cpu":
+        return linalg.solve_sylvester(a, b, c)
+    m, n = c.shape  # accelerators have no Schur form
+    whole = jnp.kron(jnp.eye(n), a) + jnp.kron(b.T, jnp.eye(m))
+    return jnp.linalg.solve(whole, c.T.reshape(-1)).reshape(n, m).T
 """,
     "_sqrtm": """\
 def _sqrtm(a):  # Denman and Beavers in product form, scaled by determinants
