@@ -214,9 +214,12 @@ def solve(
     where: Where = None,
     let: Let = None,
     assume: str | Sequence[str] = (),
+    *,
+    general: bool = False,
 ) -> Solved:
     """Solve equations ``left = right`` for one unknown or several.
 
+    ``general`` asks for all solutions of one affine equation, by the Moore-Penrose inverse, with their free part.
     ``assume`` adds facts (``"Sigma is posdef"``) that hold while solving.  Raises
     :class:`NoClosedForm` naming the equation that could not be isolated.
     """
@@ -224,7 +227,7 @@ def solve(
 
     scope = _scope(where, let, *([unknowns] if isinstance(unknowns, str | Expr) else unknowns))
     _assume_all(scope, assume)
-    return solve_equations(equations, unknowns, scope)
+    return solve_equations(equations, unknowns, scope, general)
 
 
 @bounded

@@ -411,12 +411,14 @@ class Session:
 
     def _solve(self, call: Node, text: str) -> Answer:
         args = _args(call)
-        if len(args) != 2:
-            raise ParseError("solve takes an equation and an unknown: solve(A*x = b, x)")
+        general = len(args) == 3 and args[2].kind == "name" and args[2].parts[0] == "general"
+        if len(args) != 2 and not general:
+            raise ParseError("solve takes an equation and an unknown: solve(A*x = b, x), or solve(A*x = b, x, general)")
         equations, unknowns = _listed(args[0]), _listed(args[1])
         before = dict(self.scope.symbols)
-        solved = solve_nodes(equations, unknowns, text, self.scope, args[1].kind != "set")
-        return Answer("solution", "", solved, assumed=newly_known(before, self.scope.symbols))
+        solved = solve_nodes(equations, unknowns, text, self.scope, args[1].kind != "set", general)
+        assumed = newly_known(before, self.scope.symbols)
+        return Answer("solution", "", solved, assumed=assumed, notes=solved.notes)
 
     def _convexity(self, call: Node, text: str) -> Answer:
         args = _args(call)

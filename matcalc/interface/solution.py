@@ -13,6 +13,7 @@ from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..language.syntax import Node
 from ..solving.equation import Condition, Equation, Solution, SolveStep
+from ..solving.general import general_solution
 from ..solving.solve import solve as solve_terms
 from ..terms import ops
 from ..terms.term import Term
@@ -50,6 +51,11 @@ class Solved:
     def conditions(self) -> list[Condition]:
         """What must hold, whether it is known, and why."""
         return self._found.conditions
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks: what is free in a general solution."""
+        return self._found.notes
 
     @property
     def steps(self) -> list[SolveStep]:
@@ -128,8 +134,10 @@ class Solved:
         return list(leaves)
 
 
-def solve_nodes(equations: Sequence[Node], unknowns: Sequence[Node], text: str, scope: Scope, single: bool) -> Solved:
-    """Solve equations that are parsed already."""
+def solve_nodes(
+    equations: Sequence[Node], unknowns: Sequence[Node], text: str, scope: Scope, single: bool, general: bool = False
+) -> Solved:
+    """Solve equations that are parsed already; ``general`` asks for all solutions of one affine equation."""
     work = Elaboration(scope, text)
     for node in (*equations, *unknowns):
         if node in equations and node.kind != "equation":
@@ -140,11 +148,11 @@ def solve_nodes(equations: Sequence[Node], unknowns: Sequence[Node], text: str, 
     work.settle()
     read = [Equation(*work.sides(node)) for node in equations]
     wanted = [work.build(node) for node in unknowns]
-    return _solved(read, wanted, scope, single, tuple(work.index_names))
+    return _solved(read, wanted, scope, single, tuple(work.index_names), general)
 
 
-def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope) -> Solved:
-    """Solve equations given as text."""
+def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope, general: bool = False) -> Solved:
+    """Solve equations given as text; ``general`` asks for all solutions of one affine equation."""
     single = isinstance(unknowns, str | Expr)
     texts = [equations] if isinstance(equations, str) else list(equations)
     read: list[Equation] = []
@@ -162,12 +170,18 @@ def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope)
     wanted = [
         u.term if isinstance(u, Expr) else parse_expression(u, scope).term for u in ([unknowns] if single else unknowns)
     ]
-    return _solved(read, wanted, scope, single, names)
+    return _solved(read, wanted, scope, single, names, general)
 
 
-def _solved(equations: list[Equation], unknowns: list[Term], scope: Scope, single: bool, names: IndexNames) -> Solved:
+def _solved(
+    equations: list[Equation], unknowns: list[Term], scope: Scope, single: bool, names: IndexNames, general: bool
+) -> Solved:
     for unknown in unknowns:
         if unknown.op not in (ops.SYM, ops.MEMBER):
             raise MatcalcError(f"an unknown is a variable, not {unknown}")
     rules = system(scope.assumptions)
+    if general:
+        if len(equations) != 1 or len(unknowns) != 1:
+            raise MatcalcError("the general solution is of one equation in one unknown")
+        return Solved(rules, general_solution(rules, equations[0], unknowns[0]), unknowns, single, names)
     return Solved(rules, solve_terms(rules, equations, unknowns), unknowns, single, names)

@@ -62,6 +62,7 @@ class Solution:
     equations: list[Equation] = field(default_factory=list)
     shown: dict[Term, Term] = field(default_factory=dict)
     """Values that are shorter with other unknowns in them, as they are printed."""
+    notes: list[str] = field(default_factory=list)
 
 
 def occurrences(term: Term, unknown: Term) -> int:

@@ -29,8 +29,8 @@ from .conditions import Impossible, condition, told
 from .equation import Condition, Equation, Solution, SolveStep, occurrences, under_inverse
 from .fixed_point import fixed_point
 from .inner import through_inverse
-from .linear import by_vec, linear
-from .parts import upright
+from .linear import NotRead, by_vec, linear, read_affine
+from .parts import is_polynomial, upright
 from .riccati import quadratic
 from .scalar import powers
 from .strategies import (
@@ -100,6 +100,15 @@ def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term
     return result
 
 
+def _is_affine(system: System, equation: Equation, unknown: Term) -> bool:
+    if not is_polynomial(equation.residual, unknown):
+        return False
+    try:
+        return bool(read_affine(system.expand(equation.residual), unknown).sandwiches)
+    except NotRead:
+        return False
+
+
 def _by_blocks(system: System, equation: Equation) -> list[Equation]:
     """An equation between block matrices as equations between the blocks, where they are cut alike."""
     left, right = system.expand(equation.left), system.expand(equation.right)
@@ -124,6 +133,9 @@ def _no_closed_form(
     if not any(contains(e.residual, u) for e in equations for u in unknowns):
         return NoClosedForm(f"{unknown} does not occur in {equation}")
     hint = None
+    if not unknown.is_scalar and _is_affine(system, equation, unknown):
+        hint = "solve(..., general) gives all solutions, by the Moore-Penrose inverse, and when there is one"
+        return NoClosedForm(f"nothing makes the factors around {unknown} invertible in {equation}", hint=hint)
     form = fixed_point(system, equation, unknown)
     if form is not None:
         hint = f"as a fixed point: {form}"

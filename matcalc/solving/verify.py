@@ -49,8 +49,11 @@ def check_solution(
     required = _required(conditions, assumptions, values)
     worst, done = 0.0, 0
     sizes: list[dict[str, int]] = []
-    for env in _inputs(terms, required, trials, seed):
+    zero = [replace(c.term, values) for c in conditions if c.fact == "zero"]
+    for env in _inputs([*terms, *zero], required, trials, seed):
         try:
+            if any(float(np.max(np.abs(evaluate(t, env)), initial=0.0)) > RESIDUAL for t in zero):
+                continue
             pairs = [(evaluate(left, env), evaluate(right, env)) for left, right in sides]
         except LimitExceeded:
             raise
