@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import re
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import matcalc as mc
 from matcalc.errors import MatcalcError
+from matcalc.numeric.sample import sample
+from test_numpy_code import arguments
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 3))
@@ -171,6 +176,9 @@ REFUSED = {
     "logsumexp(X*w)": "mixes the samples",
     "det(X*X' + w'*w*eye(N))": "mixes the samples",
     "norm(exp(w) + x[1])^2": "one of the samples",
+    "tr(inv(S)*X*X')": "not split by samples",
+    "sum((y .- sum(y)/N).^2)/N": "known after a pass",
+    "norm(y/norm(y) - X*w)^2": "known after a pass",
 }
 
 
@@ -185,7 +193,7 @@ def test_steps_that_need_all_samples_are_refused():
 
 @pytest.mark.parametrize("expression", REFUSED)
 def test_what_is_no_sum_over_samples_is_refused(expression):
-    where = "x[i=1..N], w: vector(n); X: matrix(N,n); y: vector(N)"
+    where = "x[i=1..N], w: vector(n); X: matrix(N,n); y: vector(N); S: posdef(N)"
     with pytest.raises(MatcalcError, match=REFUSED[expression]):
         mc.chunked(expression, "w", "value", over="N", where=where)
 
@@ -204,3 +212,31 @@ def test_errors_name_what_is_wrong():
         chunked([{"X": X}], w=given["w"], l=0.1, dw=given["w"])
     with pytest.raises(MatcalcError, match="no batch"):
         chunked([], w=given["w"], l=0.1, dw=given["w"])
+
+
+def textbook():
+    lines = (Path(__file__).parent.parent / "benchmarks" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    return {problem["id"]: problem for problem in map(json.loads, lines[::9])}
+
+
+TEXTBOOK = textbook()
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_what_is_accepted_is_right_on_problems_of_textbooks(name):
+    """By every size of the problem, one sample at a time."""
+    problem = TEXTBOOK[name]
+    given = {"where": problem["where"], "let": problem.get("let")}
+    whole = mc.function(problem["expr"], problem["wrt"], "value", **given)
+    terms = [mc.parse(problem["expr"], **given).term]
+    env = sample(terms, 1, profile="distinct")
+    values = arguments(terms[0], env)
+    for size in sorted(set(re.findall(r"\b[a-zA-Z]\b", " ".join(problem["where"].values())))):
+        try:
+            chunked = mc.chunked(problem["expr"], problem["wrt"], "value", over=size, **given)
+        except MatcalcError:
+            continue
+        parts = {key: values[key] for key in (*chunked.data, *chunked.parameters)}
+        with np.errstate(all="ignore"):
+            expected = whole(**{key: values[key] for key in whole.arguments})
+            assert np.allclose(chunked(**parts, rows=1), expected, rtol=1e-10, atol=1e-10, equal_nan=True)

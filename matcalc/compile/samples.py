@@ -174,8 +174,8 @@ class _Splitter:
             return self._scaled(term, *term.args)
         if term.op in _ENTRYWISE:
             for arg, kind in zip(term.args, kinds, strict=True):
-                if kind in (DONE, SUMMED):
-                    return self._second_pass(arg, term)
+                if kind in (DONE, SUMMED, SCALED):
+                    return self._second_pass(self.scaled[arg][0] if kind == SCALED else arg, term)
             if DIAGONAL not in kinds:
                 return ALIGNED
             kept = set(kinds) <= {DIAGONAL, FREE} and term.op in (ops.ADD, ops.TRANSPOSE, ops.SCALE)
@@ -194,6 +194,9 @@ class _Splitter:
 
     def _product(self, term: Term) -> Kind:
         """A product; where the samples are contracted, the factors between are a sum of their own."""
+        refused = next((kind for kind in map(self.kinds.__getitem__, term.args) if isinstance(kind, Refused)), None)
+        if refused is not None:
+            return refused
         if any(self.kinds[f] == SCALED for f in term.args):
             parts = [self.scaled.get(f, (build.num(1), f)) for f in term.args]
             product = build.mul(*(array for _, array in parts))
