@@ -1,4 +1,4 @@
-"""What the passes of the compiler make of terms: no loop over samples, no large matrix that only acts, one factorization."""
+"""What the passes make of terms: no loop over samples, no large matrix that only acts, one factorization."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ def test_the_data_are_seen_through_one_product():
     assert np.allclose(hessian, (N * np.kron(P, P) - np.kron(P, Q) - np.kron(Q, P)) / 2 @ K)
 
 
-MATRICES = "A: matrix(m,n); B: matrix(n,m); C: matrix(m,n); P: matrix(p,p); Q: matrix(q,q); S: matrix(n,n); X: matrix(q,p)"
-MATRICES += "; R: matrix(p,p); T: matrix(q,q); v: vector(n); w: vector(m)"
+MATRICES = "A: matrix(m,n); B: matrix(n,m); C: matrix(m,n); P: matrix(p,p); Q: matrix(q,q); S: matrix(n,n)"
+MATRICES += "; R: matrix(p,p); T: matrix(q,q); v: vector(n); w: vector(m); X: matrix(q,p)"
+FORMED = ("np.kron", "np.diag(", "np.ones", "_commutation", "np.trace", "_kronecker", "_repeated")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ MATRICES += "; R: matrix(p,p); T: matrix(q,q); v: vector(n); w: vector(m)"
 def test_what_acts_is_not_formed(text):
     source = agrees(term_of(text, MATRICES))
     body = source.split('"""')[-1]
-    assert not any(word in body for word in ("np.kron", "np.diag(", "np.ones", "_commutation", "np.trace", "_kronecker"))
+    assert not any(word in body for word in FORMED)
 
 
 @pytest.mark.parametrize(
@@ -231,3 +232,31 @@ def test_the_meaning_of_what_is_computed(text):
     low = lowered([term], declared)
     meaning = low.meaning(low.roots[0])
     assert not any(t.op in MEANING for t in postorder(meaning))
+
+
+LOSSES = {"squares": "norm({z} - Y)^2", "entropy": "sum(logsumexp({z})) - sum(Y .* ({z}))"}
+
+
+NETWORKS = [(2, "tanh", "squares"), (3, "tanh", "entropy"), (4, "relu", "entropy")]
+
+
+@pytest.mark.parametrize("layers, function, loss", NETWORKS)
+def test_the_hessian_of_a_network_is_a_small_matrix_for_each_sample(layers, function, loss):
+    z = "X"
+    for k in range(1, layers):
+        z = f"{function}({z}*W{k})"
+    text = LOSSES[loss].format(z=f"{z}*W{layers}")
+    where = f"X: matrix(N,h0); Y: matrix(N,h{layers}); "
+    where += "; ".join(f"W{k}: matrix(h{k - 1},h{k})" for k in range(1, layers + 1))
+    f = mc.function(text, "W1", ("gradient", "hessian"), where=where)
+    body = f.source.split('"""')[-1]
+    assert "_sandwich(X" in body and "heaviside" not in body
+    assert not any(word in body for word in FORMED if word != "np.ones")
+    widths = [4, 5, 6, 5][:layers] + [3]
+    given = {f"W{k + 1}": RNG.normal(size=widths[k : k + 2]) for k in range(layers)}
+    given |= {"X": RNG.normal(size=(7, 4)), "Y": np.eye(3)[RNG.integers(0, 3, 7)]}
+    _, hessian = f(**given)
+    step = RNG.normal(size=given["W1"].shape)
+    up, down = (f(**{**given, "W1": given["W1"] + sign * 1e-6 * step})[0] for sign in (1, -1))
+    moved = ((up - down) / 2e-6).ravel(order="F")
+    assert np.allclose(hessian @ step.ravel(order="F"), moved, rtol=1e-5, atol=1e-5 * np.abs(moved).max())

@@ -184,10 +184,10 @@ class Lowering:
             return found
         steps = [part for part in parts if part.op is ops.FUN and part.attr == "step"]
         if len(steps) < len(parts):
-            parts = [self._positive(part) if part in steps else part for part in parts]
+            parts = [self.positive(part) if part in steps else part for part in parts]
         return build.had(*parts)
 
-    def _positive(self, step: Term) -> Term:
+    def positive(self, step: Term) -> Term:
         """Where something is positive: there its positive part is, too, if that is what is kept."""
         positive_part = build.fun("relu", step.args[0])
         return p.apply(p.POSITIVE, positive_part if positive_part in self.rectified else step.args[0])

@@ -150,6 +150,26 @@ def _kronecker(w: Writer, node: Node, args: list[Code]) -> Code:
     return call(w.helper("_kronecker"), *pairs, *(["crossed=True"] if attr.crossed else []))
 
 
+def _each(template: str) -> Emit:
+    return lambda _w, _node, args: Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
+
+
+def _each_times(_w: Writer, node: Node, args: list[Code]) -> Code:
+    turned = ".transpose(0, 2, 1)" if node.term.attr else ""
+    return Code(f"{args[0].at(POWER)} @ {args[1].at(ATOM)}{turned}", PRODUCT)
+
+
+def _each_diagonal(w: Writer, node: Node, args: list[Code]) -> Code:
+    """The diagonals are added in place, to a copy where the array is still needed."""
+    whole = node.term.args[0]
+    if whole.op is p.EACH_SAME:
+        count = w.dim(whole.attr, node.inner).text
+        text = call("np.repeat", args[0].text, count, "axis=0").text
+    else:
+        text = f"{args[0].at(ATOM)}.copy()" if w.is_named(node.args[0]) else args[0].text
+    return call(w.helper("_each_diagonal"), text, args[1].text)
+
+
 PRIMITIVE_CODE: dict[ops.Op, Emit] = {
     p.MATMUL: _matmul,
     p.PRODUCT: _helped("_product"),
@@ -179,4 +199,14 @@ PRIMITIVE_CODE: dict[ops.Op, Emit] = {
     p.WEIGHTED: _weighted,
     p.COUNTING: _counting,
     p.KRONECKER: _kronecker,
+    p.EACH_SAME: _each("{0}[None]"),
+    p.EACH_ROWS: _each("{0}[:, :, None] * {1}"),
+    p.EACH_COLS: _each("{0} * {1}[:, None]"),
+    p.EACH_LEFT: _each("{0} @ {1}"),
+    p.EACH_RIGHT: _helped("_each_right"),
+    p.EACH_TIMES: _each_times,
+    p.EACH_PLUS: _each("{0} + {1}"),
+    p.EACH_DIAGONAL: _each_diagonal,
+    p.EACH_SCALED: _each("{0} * {1}"),
+    p.SANDWICH: _helped("_sandwich"),
 }

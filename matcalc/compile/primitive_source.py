@@ -149,6 +149,35 @@ def _outer_rows(a, b, turned):
     left, right = left.reshape(m, p * q), right.reshape(n, p * q)
     return (right[:, None], left) if turned else (left[:, None], right)
 ''',
+    "_each_right": '''\
+def _each_right(m, s):
+    """m[i]*s for each i, as one product."""
+    count, a, b = m.shape
+    return (m.reshape(count * a, b) @ s).reshape(count, a, -1)
+''',
+    "_each_diagonal": '''\
+def _each_diagonal(m, d):
+    """m[i] + diag(d[i]) for each i, in place."""
+    np.einsum("ijj->ij", m)[...] += d
+    return m
+''',
+    "_sandwich": '''\
+def _sandwich(x, m, z):
+    """kron(I, x')*M*kron(I, z), where M acts on each sample i by m[i]: one product over the samples."""
+    count, a, b = m.shape
+    p, q = x.shape[1], z.shape[1]
+    flat = m.reshape(count, a * b)
+    whole = np.empty((a, p, b, q))
+    if x is z:  # the pairs of inputs are symmetric
+        i, j = np.triu_indices(p)
+        blocks = ((x[:, i] * x[:, j]).T @ flat).reshape(-1, a, b)
+        whole[:, i, :, j] = blocks
+        whole[:, j, :, i] = blocks
+    else:
+        pairs = (x[:, :, None] * z[:, None]).reshape(count, p * q)
+        whole[:] = (pairs.T @ flat).reshape(p, q, a, b).transpose(2, 0, 3, 1)
+    return whole.reshape(a * p, b * q)
+''',
     "_kronecker": '''\
 def _kronecker(*pairs, crossed=False):
     """The sum of kron(a, b) over pairs (a, b); a number n stands for the identity of size n.

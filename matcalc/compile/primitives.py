@@ -164,6 +164,36 @@ KRONECKER = _primitive("kronecker", ANY, _kronecker_shape, _kronecker_meaning)
 """A sum of Kronecker products, perhaps with its columns in the order of the transpose."""
 
 
+def _sandwich_shape(_args: Sequence[Term], attr: tuple[Dim, Dim, Dim, Dim]) -> tuple[Dim, Dim]:
+    a, m, b, n = attr
+    return a * m, b * n
+
+
+def _opaque(args: Sequence[Term], _attr: Any) -> tuple[Dim, Dim]:
+    return args[0].shape if args[0].rows is not ONE else args[-1].shape
+
+
+def _each_meaning(args: tuple[Term, ...], _attr: Any) -> Term:
+    return build.sym(Symbol("·", *_opaque(args, None)))
+
+
+EACH_SAME = _primitive("each_same", 1, _opaque, _each_meaning)
+"""One matrix for each sample: an array of three axes.  Here the same for all."""
+EACH_ROWS = _primitive("each_rows", 2, _opaque, _each_meaning)
+EACH_COLS = _primitive("each_cols", 2, _opaque, _each_meaning)
+EACH_LEFT = _primitive("each_left", 2, _opaque, _each_meaning)
+EACH_RIGHT = _primitive("each_right", 2, _opaque, _each_meaning)
+EACH_TIMES = _primitive("each_times", 2, _opaque, _each_meaning)
+"""The product of two for each sample, of the first with the second, transposed where the attribute says so."""
+EACH_PLUS = _primitive("each_plus", 2, _opaque, _each_meaning)
+EACH_DIAGONAL = _primitive("each_diagonal", 2, _opaque, _each_meaning)
+EACH_SCALED = _primitive("each_scaled", 2, _opaque, _each_meaning)
+SANDWICH = _primitive(
+    "sandwich", 3, _sandwich_shape, lambda _a, attr: build.sym(Symbol("·", *_sandwich_shape((), attr)))
+)
+"""H[(a,p),(b,q)] = sum(i, X[i,p]*M[i,a,b]*Z[i,q]) of two matrices X and Z and a matrix M[i] for each sample."""
+
+
 def _root(term: Term) -> Symbol:
     return Symbol("L", term.rows, term.cols)
 
