@@ -109,3 +109,28 @@ def test_the_state_of_a_recurrence_is_no_argument() -> None:
 def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> None:
     d = mc.derivative(expr, wrt, where)
     assert mc.parse(f"${d.latex()}$", where).term is d.expr.term
+
+
+@pytest.mark.parametrize(
+    ("expr", "where"),
+    [
+        ("ones(n)*x' .- 1", "x: vector(m); n: integer"),
+        ("ones(n)*x' + z*ones(1,m) .- s", "x: vector(m); z: vector(n); s: scalar"),
+        ("softmax(s*(A./A))", "A: positive(n,m); s: scalar"),
+        ("logsumexp(A./A)", "A: positive(n,m)"),
+    ],
+)
+def test_what_is_broadcast_has_the_whole_shape(expr: str, where: str) -> None:
+    e = mc.parse(expr, where)
+    rng = np.random.default_rng(0)
+    given = {"x": rng.standard_normal(3), "z": rng.standard_normal(2), "n": 2, "m": 3, "A": np.ones((2, 3)), "s": 0.5}
+    function = e.function()
+    found = function(**{name: given[name] for name in function.arguments})
+    expected = {
+        "ones(n)*x' .- 1": np.tile(given["x"] - 1, (2, 1)),
+        "ones(n)*x' + z*ones(1,m) .- s": given["x"] + given["z"][:, None] - 0.5,
+        "softmax(s*(A./A))": np.full((2, 3), 1 / 3),
+        "logsumexp(A./A)": np.full(2, 1 + np.log(3)),
+    }[expr]
+    assert np.shape(found) == expected.shape
+    assert np.allclose(found, expected)

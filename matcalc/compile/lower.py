@@ -152,7 +152,7 @@ class Lowering:
         if total.op is not ops.ADD or total.is_scalar:
             return total
         parts = [self._repeated(part) for part in total.args]
-        if all(part.op in (p.EVERY_ROW, p.EVERY_COLUMN) for part in parts):
+        if all(part.op in (p.EVERY_ROW, p.EVERY_COLUMN) or _is_number(part) for part in parts):
             return total
         return build.add(*parts)
 
@@ -200,6 +200,8 @@ class Lowering:
         if argument.cols is ONE:
             powers = build.fun("exp", build.sub(argument, build.scale(peak, build.ones(argument.rows))))
             return peak, powers, build.total(powers)
+        if _is_number(argument):  # nothing of its shape is left to be broadcast to
+            return peak, build.ones(*argument.shape), build.smul(build.integer(argument.cols), build.ones(argument.rows))
         shifted = build.sub(argument, p.apply(p.EVERY_COLUMN, peak, attr=argument.cols))
         powers = build.fun("exp", shifted)
         return peak, powers, p.apply(p.ROWSUMS, powers)
@@ -322,6 +324,11 @@ class Lowering:
             return build.add(self.sum_softplus(build.neg(argument)), self.total(argument))
         e, u = self.capped(argument)
         return build.add(p.apply(p.EXCESS, argument), p.apply(p.SUM_LOG1P, e, u))
+
+
+def _is_number(term: Term) -> bool:
+    """True for a multiple of ones, which beside other addends is written as a number."""
+    return (term.args[1] if term.op is ops.SCALE else term).op is ops.ONES
 
 
 def _diagonal(part: Term) -> Term | None:
