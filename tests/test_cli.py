@@ -136,6 +136,15 @@ def test_solve(run) -> None:
     assert (found["form"], found["text"], found["shape"]) == ("solution", "x = inv(B)*b", ["n", "1"])
 
 
+def test_all_solutions(run) -> None:
+    asked = ["solve", "A*x = b", "x", "-w", "A: matrix(m,n); x: vector(n); b: vector(m)"]
+    status, out, _ = run(*asked, "--general", "--json")
+    found = json.loads(out)
+    assert (status, found["notes"]) == (0, ["z is free"])
+    assert found["check"]["ok"]
+    assert run(*asked)[0] == 1
+
+
 def test_solve_with_assumptions(run) -> None:
     asked = ["solve", "A'*A*x = A'*b", "x", "-w", "A: matrix(m,n); x: vector(n); b: vector(m)"]
     assert "where" in run(*asked)[1]

@@ -71,7 +71,10 @@ def test_answers(capsys: pytest.CaptureFixture[str], update_golden: bool) -> Non
         text = made
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "minimize.md"], ids=lambda page: page.name)
+PAGES = [README, *(ROOT / "docs" / name for name in ("minimize.md", "solving.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python(page: Path) -> None:
     blocks = block("python").findall(page.read_text(encoding="utf-8"))
     assert blocks

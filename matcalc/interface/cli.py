@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     solve = commands.add_parser("solve", parents=[common], help="solve equations")
     solve.add_argument("equation", metavar="EQUATION", help="left = right; several with ; between them")
     solve.add_argument("wrt", metavar="WRT", help="the unknown; several with , between them")
+    solve.add_argument("--general", action="store_true", help="all solutions of one affine equation")
     for command in (diff, solve):
         _shared_options(command)
     add_minimize(commands, common)
@@ -204,9 +205,10 @@ def _solve(options: argparse.Namespace) -> int:
     session, declared = _prepared(options)
     before = dict(session.scope.symbols)
     unknowns = _split(_formula(options.wrt))
-    found = solve_equations(_formula(options.equation), unknowns[0] if len(unknowns) == 1 else unknowns, session.scope)
+    wanted = unknowns[0] if len(unknowns) == 1 else unknowns
+    found = solve_equations(_formula(options.equation), wanted, session.scope, options.general)
     assumed = newly_known(before, session.scope.symbols)
-    _tell(assumed, [])
+    _tell(assumed, found.notes)
     if options.json:
         asked = {"input": _formula(options.equation), "wrt": _formula(options.wrt), "where": {**declared, **assumed}}
         _print_json({**asked, **_solution_data(found, options.code)})
@@ -283,13 +285,13 @@ def _solution_data(found: Solved, backend: str | None) -> dict[str, Any]:
         "latex": found.latex(),
         "steps": Steps(list(found.steps), found.names, found).to_json(),
         "code": found.code(backend or "numpy"),
-        "check": None,
+        "check": _check(found),
         "conditions": json_conditions(found),
-        "notes": [],
+        "notes": list(found.notes),
     }
 
 
-def _check(found: Derivative) -> dict[str, Any]:
+def _check(found: Derivative | Solved) -> dict[str, Any]:
     """The comparison with numbers; ``ok`` is null where there is nothing to compare with."""
     try:
         result = found.check()
