@@ -174,7 +174,8 @@ WRONG = {
     ),
     ("solve", "A*x = b", "x", "-w", "A: matrix(m,n); x: vector(n); b: vector(m)"): (
         1,
-        "matcalc: no strategy isolates x in A*x = b\n",
+        "matcalc: nothing makes the factors around x invertible in A*x = b\n"
+        "solve(..., general) gives all solutions, by the Moore-Penrose inverse, and when there is one\n",
     ),
     ("run", "nowhere.mc"): (2, "matcalc: nowhere.mc cannot be read: No such file or directory\n"),
     ("serve",): (1, "matcalc: the web page is not available yet\n"),
