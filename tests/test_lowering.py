@@ -197,6 +197,11 @@ def test_the_logistic_function_does_not_overflow(sign, scale):
     assert np.allclose(hessian, X.T @ np.diag(s * np.exp(-np.logaddexp(0, t))) @ X, atol=1e-12 * scale**2)
 
 
+def test_what_is_no_number_spoils_nothing_else():
+    f = mc.function("sigmoid(x)", "x", "value", where="x: vector(n)")
+    assert np.array_equal(f(x=[np.nan, 1e3, -1e3, np.inf]), [np.nan, 1.0, 0.0, 1.0], equal_nan=True)
+
+
 def test_small_losses_keep_their_digits():
     f = mc.function("sum(log(1 .+ exp(-y .* x)))", "x", ("value", "gradient"), where="x: vector(n); y: vector(n)")
     x = np.full(1000, 40.0)

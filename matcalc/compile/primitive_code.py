@@ -154,9 +154,9 @@ def _each(template: str) -> Emit:
     return lambda _w, _node, args: Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
 
 
-def _each_times(_w: Writer, node: Node, args: list[Code]) -> Code:
-    turned = ".transpose(0, 2, 1)" if node.term.attr else ""
-    return Code(f"{args[0].at(POWER)} @ {args[1].at(ATOM)}{turned}", PRODUCT)
+def _each_times(w: Writer, node: Node, args: list[Code]) -> Code:
+    right = call(w.helper("_each_transposed"), args[1].text) if node.term.attr else args[1]
+    return Code(f"{args[0].at(POWER)} @ {right.at(ATOM)}", PRODUCT)
 
 
 def _each_diagonal(w: Writer, node: Node, args: list[Code]) -> Code:
@@ -164,7 +164,7 @@ def _each_diagonal(w: Writer, node: Node, args: list[Code]) -> Code:
     whole = node.term.args[0]
     if whole.op is p.EACH_SAME:
         count = w.dim(whole.attr, node.inner).text
-        text = call("np.repeat", args[0].text, count, "axis=0").text
+        text = call(w.helper("_each_repeated"), args[0].text, count).text
     else:
         text = f"{args[0].at(ATOM)}.copy()" if w.is_named(node.args[0]) else args[0].text
     return call(w.helper("_each_diagonal"), text, args[1].text)

@@ -119,7 +119,7 @@ def _lu_det(lu):
     "_capped_exp": '''\
 def _capped_exp(x, out=None):
     """exp(min(x, 700)): with e = exp(x), e/(1 + e) and log(1 + e) do not overflow."""
-    if np.maximum.reduce(x, axis=None, initial=0.0) > 700.0:
+    if not np.maximum.reduce(x, axis=None, initial=0.0) <= 700.0:  # larger, or nan among them
         x = np.minimum(x, 700.0, out=out)
     return np.exp(x, out=out)
 ''',
@@ -149,6 +149,14 @@ def _outer_rows(a, b, turned):
     left, right = left.reshape(m, p * q), right.reshape(n, p * q)
     return (right[:, None], left) if turned else (left[:, None], right)
 ''',
+    "_each_transposed": """\
+def _each_transposed(m):
+    return m.transpose(0, 2, 1)
+""",
+    "_each_repeated": """\
+def _each_repeated(m, count):
+    return np.repeat(m, count, axis=0)
+""",
     "_each_right": '''\
 def _each_right(m, s):
     """m[i]*s for each i, as one product."""

@@ -195,6 +195,16 @@ def _kronecker(*pairs, crossed=False):  # a number n stands for the identity of 
         total = total + part.reshape(part.shape[0] * part.shape[1], -1)
     return total
 """,
+    "_each_diagonal": """\
+def _each_diagonal(m, d):
+    i = jnp.arange(m.shape[1])
+    return m.at[:, i, i].add(d)
+""",
+    "_sandwich": """\
+def _sandwich(x, m, z):
+    whole = jnp.einsum("np,nab,nq->apbq", x, m, z)
+    return whole.reshape(whole.shape[0] * whole.shape[1], -1)
+""",
     "_dexpm": """\
 def _dexpm(a, e, b):
     m, n = e.shape

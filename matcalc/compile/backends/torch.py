@@ -289,6 +289,24 @@ def _kronecker(*pairs, like, crossed=False):  # a number n stands for the identi
         total = total + part.reshape(part.shape[0] * part.shape[1], -1)
     return total
 """,
+    "_each_transposed": """\
+def _each_transposed(m):
+    return m.transpose(1, 2)
+""",
+    "_each_repeated": """\
+def _each_repeated(m, count):
+    return m.repeat(count, 1, 1)
+""",
+    "_each_diagonal": """\
+def _each_diagonal(m, d):
+    d = torch.as_tensor(d, dtype=m.dtype, device=m.device)
+    return m + torch.diag_embed(torch.broadcast_to(d, m.shape[:2]))
+""",
+    "_sandwich": """\
+def _sandwich(x, m, z):
+    whole = torch.einsum("np,nab,nq->apbq", x, m, z)
+    return whole.reshape(whole.shape[0] * whole.shape[1], -1)
+""",
     "_dexpm": """\
 def _dexpm(a, e, b):
     m, n = e.shape
