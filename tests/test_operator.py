@@ -92,6 +92,16 @@ def test_a_hessian_that_mixes_rows_and_columns_is_matrix_free():
     assert np.allclose(made @ np.eye(9), found.function("numpy")(X=point))
 
 
+@pytest.mark.parametrize("kind", ["posdef", "symmetric", "diagonal", "invertible"])
+def test_a_structured_variable_has_independent_entries(kind):
+    """The operator is the matrix, for directions without the structure too."""
+    found = mc.hessian("tr(inv(S)*C) + logdet(S)", "S", where=f"S: {kind}(n); C: matrix(n,n)")
+    point = np.diag([1.0, 2.0, 3.0]) if kind == "diagonal" else posdef(3)
+    given = {"S": point, "C": RNG.normal(size=(3, 3))}
+    made = found.operator()(**given)
+    assert np.allclose(made @ np.eye(9), found.function("numpy")(**given))
+
+
 def test_a_jacobian_acts_both_ways():
     found = mc.derivative("A*X*X'", "X", where="A: matrix(p,m); X: matrix(m,n)")
     given = {"A": RNG.normal(size=(2, 3)), "X": RNG.normal(size=(3, 4))}
