@@ -12,12 +12,16 @@ import pytest
 
 import matcalc as mc
 from golden.witness import derivation_errors
+from matcalc.compile.function import compile_numpy
 from matcalc.language.functions import FUNCTIONS, SPECIAL
+from matcalc.numeric.evaluate import evaluate
+from matcalc.numeric.sample import sample
 from randomized.checks import check
 from randomized.execution import traced
 from randomized.generate import LABELS
 from randomized.problems import random_problem
 from randomized.shrink import shrunk
+from test_numpy_code import arguments, shaped
 
 BATCHES, EACH = 10, 20
 
@@ -118,19 +122,17 @@ def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> N
         ("ones(n)*x' + z*ones(1,m) .- s", "x: vector(m); z: vector(n); s: scalar"),
         ("softmax(s*(A./A))", "A: positive(n,m); s: scalar"),
         ("logsumexp(A./A)", "A: positive(n,m)"),
+        ("softmax(A - A)", "A: positive(n,m)"),
+        ("commutation(n,m)*(commutation(n,m)*vec(A + x*z'))", "A: matrix(m,n); x: vector(m); z: vector(n)"),
+        ("exp(-A)/s - A + sigmoid(A)", "A: matrix(n,m); s: scalar"),
     ],
 )
-def test_what_is_broadcast_has_the_whole_shape(expr: str, where: str) -> None:
-    e = mc.parse(expr, where)
-    rng = np.random.default_rng(0)
-    given = {"x": rng.standard_normal(3), "z": rng.standard_normal(2), "n": 2, "m": 3, "A": np.ones((2, 3)), "s": 0.5}
-    function = e.function()
-    found = function(**{name: given[name] for name in function.arguments})
-    expected = {
-        "ones(n)*x' .- 1": np.tile(given["x"] - 1, (2, 1)),
-        "ones(n)*x' + z*ones(1,m) .- s": given["x"] + given["z"][:, None] - 0.5,
-        "softmax(s*(A./A))": np.full((2, 3), 1 / 3),
-        "logsumexp(A./A)": np.full(2, 1 + np.log(3)),
-    }[expr]
-    assert np.shape(found) == expected.shape
-    assert np.allclose(found, expected)
+def test_code_found_wrong_and_mended(expr: str, where: str) -> None:
+    term = mc.parse(expr, where).term
+    for seed in range(2):
+        env = sample(term, seed)
+        given = arguments(term, env)
+        function = compile_numpy(term)
+        found = function(**{name: given[name] for name in function.arguments})
+        assert np.allclose(found, shaped(evaluate(term, env), term.rows, term.cols)), function.source
+        assert np.shape(found) == np.shape(shaped(evaluate(term, env), term.rows, term.cols))

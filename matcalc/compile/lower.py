@@ -200,12 +200,9 @@ class Lowering:
         if argument.cols is ONE:
             powers = build.fun("exp", build.sub(argument, build.scale(peak, build.ones(argument.rows))))
             return peak, powers, build.total(powers)
-        if _is_number(argument):  # nothing of its shape is left to be broadcast to
-            return (
-                peak,
-                build.ones(*argument.shape),
-                build.smul(build.integer(argument.cols), build.ones(argument.rows)),
-            )
+        if _is_number(argument) or argument.op is ops.ZEROS:  # nothing is left to be broadcast to
+            powers = build.ones(*argument.shape)
+            return peak, powers, build.smul(build.integer(argument.cols), build.ones(argument.rows))
         shifted = build.sub(argument, p.apply(p.EVERY_COLUMN, peak, attr=argument.cols))
         powers = build.fun("exp", shifted)
         return peak, powers, p.apply(p.ROWSUMS, powers)

@@ -193,6 +193,7 @@ class NumpyWriter(Writer):
         own = (
             key not in self.named
             and key not in self.kept
+            and self.remaining[key] == 1
             and key[0].op in p.FRESH
             and self._copies(key[0])
             and not argument.guards

@@ -122,7 +122,7 @@ class Products:
             return self.work.had([self.work.low(factor.args[0]), column])
         if op is ops.INV or (op is ops.TRANSPOSE and factor.args[0].op is ops.INV):
             return self.solved(factor, column)
-        if op is ops.COMMUTATION and column.op is ops.VEC:
+        if op is ops.COMMUTATION and column.op is ops.VEC and column.args[0].shape == factor.attr:
             return build.vec(self.work.transposed(column.args[0]))
         if op is ops.COMMUTATION:
             m, n = factor.attr
