@@ -132,7 +132,7 @@ RECOGNIZED = {
     "max(0, A*x)": "relu(A*x)",
     "min(x, 0)": "-relu(-x)",
     "max(x, y)": "y + relu(x - y)",
-    "max(s, x)": "s .+ relu(x .- s)",
+    "max(s, x)": "x + relu(s .- x)",
     "log(softmax(x)[2])": "x[2] - logsumexp(x)",
     "log(sigmoid(s))": "s - softplus(s)",
     "log(1 .- sigmoid(x))": "-softplus(x)",

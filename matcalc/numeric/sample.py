@@ -52,11 +52,11 @@ def sample(
     """
     roots = [terms] if isinstance(terms, Term) else list(terms)
     found = _scan([*roots, *(t for t, _ in require)], symbols)
-    given: dict[Symbol | Family, frozenset[str]] = {}
+    given: dict[str, frozenset[str]] = {}  # by name: a variable and its hidden twin are one
     for term, kind in require:
         if term.op in (ops.SYM, ops.MEMBER) and kind in _FACTS:
-            variable = term.attr if term.op is ops.SYM else term.attr.family
-            given[variable] = given.get(variable, frozenset()) | {kind}
+            name = term.attr.name if term.op is ops.SYM else term.attr.family.name
+            given[name] = given.get(name, frozenset()) | {kind}
     for attempt in range(TRIES):
         draw = _Draw(seed, attempt if require else 0, domain, given)
         env = draw.values(found, _sizes(found, draw, size_hint, profile, sizes or {}))
@@ -342,7 +342,7 @@ class _Draw:
     """All draws of one attempt; each by a generator of its own, started by what is drawn."""
 
     def __init__(
-        self, seed: int, attempt: int, domain: str, given: Mapping[Symbol | Family, frozenset[str]] | None = None
+        self, seed: int, attempt: int, domain: str, given: Mapping[str, frozenset[str]] | None = None
     ) -> None:
         if domain not in _DOMAINS:
             raise MatcalcError(f"there is no domain {domain}: {', '.join(_DOMAINS)}")
@@ -366,7 +366,7 @@ class _Draw:
         drawn: dict[tuple[str, int, int, frozenset[str]], Array] = {}
         values: dict[Symbol, Array] = {}
         for symbol in found.symbols:
-            facts = _facts_with_twin(symbol, found.symbols) | self.given.get(symbol, frozenset())
+            facts = _facts_with_twin(symbol, found.symbols) | self.given.get(symbol.name, frozenset())
             key = (symbol.name, env.size(symbol.rows), env.size(symbol.cols), facts)
             if key not in drawn:
                 drawn[key] = self.array(f"{symbol.name} {','.join(sorted(facts))}", *key[1:])
@@ -381,7 +381,7 @@ class _Draw:
         def member(family: Family, at: int) -> Array:
             if (family, at) not in made:
                 m, n = (env.size(d) for d in family.shape_at(dim(at)))
-                facts = _facts_with_twin(family, families) | self.given.get(family, frozenset())
+                facts = _facts_with_twin(family, families) | self.given.get(family.name, frozenset())
                 made[family, at] = self.array(f"{family.name} {at}", m, n, facts)
             return made[family, at]
 
