@@ -91,7 +91,10 @@ class Stacking:
             rows = self.each(body)
             return build.mul(build.transpose(rows), build.ones(self.count))
         if body.rows is ONE:
-            return build.transpose(self.total(build.transpose(body)))
+            column = build.transpose(body)
+            if column.op is ops.TRANSPOSE:
+                raise NotStacked
+            return build.transpose(self.total(column))
         raise NotStacked
 
     def _bilinear(self, body: Term) -> Term:
