@@ -126,6 +126,7 @@ def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> N
         ("commutation(n,m)*(commutation(n,m)*vec(A + x*z'))", "A: matrix(m,n); x: vector(m); z: vector(n)"),
         ("exp(-A)/s - A + sigmoid(A)", "A: matrix(n,m); s: scalar"),
         ("sum(i=1..N, [x[i]', ones(1,m)])", "x[i=1..N]: vector(n)"),
+        ("kron(A*A', z*z') + eye(m*n)", "A: matrix(m,m); z: vector(n)"),
     ],
 )
 def test_code_found_wrong_and_mended(expr: str, where: str) -> None:

@@ -207,7 +207,7 @@ def _kronecker(*pairs, crossed=False):
             whole.reshape(m, n, p * q)[...] += left * right
     for a, b in pairs:
         if not np.ndim(a):
-            np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += b
+            np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += b if np.ndim(b) else np.eye(b)
         elif not np.ndim(b):
             np.einsum("ijjl->jil" if crossed else "ijkj->jik", whole)[...] += a
     return whole.reshape(m * n, p * q)
