@@ -35,7 +35,7 @@ QUANTITIES = {
     "Hessian": "hessian",
     "Hessian product": "hvp",
 }
-ROUNDS, SECONDS, SAMPLE = 40, 1.0, 4e-4
+ROUNDS, SECONDS, SAMPLE = 40, 0.35, 4e-4
 Run = Callable[[], Any]
 
 
