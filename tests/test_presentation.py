@@ -216,3 +216,10 @@ def test_the_report_names_what_is_not_perfect() -> None:
     assert "**one** (3 nodes for 2)" in page and "**two** (refused)" in page and "**three**" not in page
     assert "2 right, 0 wrong, 1 refused of 3" in page
     assert "| these | 1 | 1 | 1.50 | 1.50 |" in page
+
+
+def test_a_sum_inside_a_sum_keeps_its_own_index():
+    """Both ran under one name while common factors were drawn out: x[i] - x[j] became 0."""
+    where = {"x[i=1..N]": "vector(n)", "A": "matrix(m,n)"}
+    hessian = mc.hessian("sum(i=1..N, sum(j=1..N, exp(-norm(A*(x[i] - x[j]))^2)))", "A", where=where)
+    assert "zeros" not in str(hessian) and hessian.check().ok

@@ -32,7 +32,7 @@ MAX_ADDENDS = 24
 """Of sums with more addends only the largest common factor is taken out, step by step."""
 
 RUNNING = 1_000_001
-"""The level of an index until the constructor gives it its own."""
+"""The level of an index until the constructor gives it its own; of one inside another, the next."""
 
 Simplify = Callable[[Term], Term]
 
@@ -235,8 +235,9 @@ def _heads(parts: list[Addend]) -> Iterable[Common]:
     for members in _grouped(keys()).values():
         heads = {i: head for i in members if (head := _head(parts[i])) is not None}
         example = heads[min(heads)]
-        wrap = partial(_wrap, example)
-        yield Common(tuple(members), len(members), partial(_unwrap, parts, heads, example), wrap)
+        running = _running(example.attr.index, *heads.values()) if example.op is ops.SUM else None
+        wrap = partial(_wrap, example, running)
+        yield Common(tuple(members), len(members), partial(_unwrap, parts, heads, running), wrap)
 
 
 def _head(part: Addend) -> Term | None:
@@ -248,12 +249,11 @@ def _head(part: Addend) -> Term | None:
     return None
 
 
-def _unwrap(parts: list[Addend], heads: dict[int, Term], example: Term, i: int) -> Term:
+def _unwrap(parts: list[Addend], heads: dict[int, Term], running: Index | None, i: int) -> Term:
     part, head = parts[i], heads[i]
     inside = head.args[-1]
-    if head.op is ops.SUM:
-        index = head.attr.index
-        inside = substitute_indices(inside, {index: dim(_running(index))})
+    if running is not None:
+        inside = substitute_indices(inside, {head.attr.index: dim(running)})
     others = part.scalars
     if part.factors:
         scalar = join(part._replace(factors=(), kind=None))
@@ -263,13 +263,15 @@ def _unwrap(parts: list[Addend], heads: dict[int, Term], example: Term, i: int) 
     return build.smul(scalar, inside)
 
 
-def _running(index: Index) -> Index:
-    return Index(RUNNING, index.lo, index.hi, index.step)
+def _running(index: Index, *terms: Term) -> Index:
+    """An index of that range which occurs free in none of the terms: they may stand inside a sum that is collected."""
+    taken = [i.level for term in terms for i in term.indices if i.level >= RUNNING]
+    return Index(max(taken, default=RUNNING - 1) + 1, index.lo, index.hi, index.step)
 
 
-def _wrap(example: Term, inside: Term) -> Term:
-    if example.op is ops.SUM:
-        return build.sum_over(_running(example.attr.index), inside)
+def _wrap(example: Term, running: Index | None, inside: Term) -> Term:
+    if running is not None:
+        return build.sum_over(running, inside)
     return build.with_args(example, (inside,))
 
 
@@ -291,11 +293,11 @@ def _blocks(total: Term) -> Iterable[Term]:
             yield build.add(whole, *(a for a in total.args if a not in addends))
 
 
-def _summand(addend: Term) -> tuple[Index, Term]:
+def _summand(addend: Term, whole: Term) -> tuple[Index, Term]:
     """The index of the sum that is a factor of an addend, and what the addend adds up."""
     part = split(addend)
     total = next(f for f in part.factors if f.op is ops.SUM)
-    running = _running(total.attr.index)
+    running = _running(total.attr.index, whole)
     body = substitute_indices(total.args[0], {total.attr.index: dim(running)})
     return running, join(part._replace(factors=tuple(body if f is total else f for f in part.factors)))
 
@@ -308,7 +310,7 @@ def with_constants(total: Term) -> Iterable[Term]:
         if len(factors) != 1 or factors[0].op is not ops.SUM or (part.factors and part.scalars):
             continue
         index = factors[0].attr.index
-        running = _running(index)
+        running = _running(index, total)
         body = substitute_indices(factors[0].args[0], {index: dim(running)})
         count = build.integer(running.hi - running.lo + 1), 1
         fixed = {a: p for a, p in zip(total.args, parts, strict=True) if count in p.scalars and a is not addend}
@@ -422,7 +424,7 @@ class Collector:
                 ranged.setdefault((index.lo, index.hi), []).append(addend)
         for addends in ranged.values():
             if len(addends) > 1:
-                inside = [_summand(a) for a in addends]
+                inside = [_summand(a, total) for a in addends]
                 body = self(self.simplify(build.add(*(body for _, body in inside))))
                 whole = self.simplify(build.sum_over(inside[0][0], body))
                 yield build.add(whole, *(a for a in total.args if a not in addends))
