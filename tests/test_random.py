@@ -23,7 +23,7 @@ from randomized.problems import random_problem
 from randomized.shrink import shrunk
 from test_numpy_code import arguments, shaped
 
-BATCHES, EACH = 10, 20
+BATCHES, EACH = 10, 10
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -170,6 +170,8 @@ def declarations(problem: Problem) -> dict[str, str]:
     written = " ".join(found) + " ".join(found.values())
     counts = [*problem.integers, *(name for name in problem.sizes if not re.search(rf"\b{name}\b", written))]
     found |= dict.fromkeys(counts, "integer")
+    if problem.member is not None and problem.member[0]:
+        found[MEMBER_INDEX] = "integer"
     found |= dict.fromkeys(problem.functions, "function")
     return found
 
