@@ -106,6 +106,8 @@ def arrays(g: Generator, r: Size, c: Size) -> Options:
         ("softmax", 0.3, lambda d: E("softmax", (same(d),), r, c)),
         ("kron", 0.4, lambda d: E("kron", (g.gen(r, ONE, d), g.gen(ONE, c, d)), r, c)),
         ("slice", 0.3, lambda d: sliced(g, r, c, d)),
+        ("max", 0.15, lambda d: E("max", (same(d), same(d)), r, c)),
+        ("min", 0.15, lambda d: E("min", (same(d), same(d)), r, c)),
     ]
     if r.written and c.written and r != ONE:
         made.append(("unvec", 0.3, lambda d: E("unvec", (g.gen(r * c, ONE, d),), r, c, (r, c))))

@@ -102,7 +102,7 @@ LABELS: tuple[str, ...] = (
         "logsumexp softmax entry vec mul T had hdiv hpow shift tril triu kron slice unvec diag rowsums "
         "colsums basis vech elimination commutation duplication inv invT pow expm logm sqrtm polar pinv "
         "sylvester dexpm dlogm blocks khatrirao add neg scale div let rec sumover member ind prodover "
-        "derivative eye ones zeros size index pi rows cols"
+        "derivative eye ones zeros size index pi rows cols max min"
     ).split(),
 )
 """Every function and construct; each is asked for in turn."""

@@ -147,6 +147,16 @@ def _divided(r: Reference, a: Array, b: Array) -> Array:
     return a / b
 
 
+def _apart(name: str) -> Callable[[Reference, Array, Array], Array]:
+    """The larger or the smaller, where the two are not equal."""
+
+    def value(r: Reference, a: Array, b: Array) -> Array:
+        r.away(a - b, "kink")
+        return getattr(r.xp, name)(a, b)
+
+    return value
+
+
 def _power(r: Reference, e: E, env: Inputs) -> Array:
     base = r(e.args[0], env)
     if len(e.args) > 1:  # a scalar to the power of a scalar
@@ -386,6 +396,8 @@ OPERATIONS: dict[str, Callable[[Reference, E, Inputs], Array]] = {
     "hpow": _power,
     "kron": _on(_kron),
     "khatrirao": _on(_khatrirao),
+    "max": _on(_apart("maximum")),
+    "min": _on(_apart("minimum")),
     "T": _on(lambda r, a: r.xp.transpose(a)),
     "inv": _on(lambda r, a: r.inv(a)),
     "invT": _on(lambda r, a: r.xp.transpose(r.inv(a))),
