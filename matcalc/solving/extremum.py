@@ -64,7 +64,7 @@ def extremum(
             hint="take a norm, a trace or the sum of the entries",
         )
     for unknown in unknowns:
-        if not contains(objective, unknown) and not any(contains(c.residual, unknown) for c in constraints):
+        if not any(_occurs(t, unknown) for t in (objective, *(c.residual for c in constraints))):
             raise MatcalcError(f"the objective does not depend on {unknown}")
     if len(unknowns) == 1:
         spectral = spectral_extremum(rules, objective, unknowns[0], constraints, wanted)
@@ -78,6 +78,13 @@ def extremum(
                 hint="mc.minimize iterates on the manifold",
             )
     return _stationary(rules, objective, tuple(unknowns), tuple(constraints))
+
+
+def _occurs(term: Term, unknown: Term) -> bool:
+    """The variable, or a member of its family, is in the term."""
+    if unknown.op is not ops.MEMBER:
+        return contains(term, unknown)
+    return any(t.op is ops.MEMBER and t.attr.family == unknown.attr.family for t in postorder(term))
 
 
 def _attained(

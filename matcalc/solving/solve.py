@@ -195,14 +195,19 @@ class _Elimination:
 
     def accept(self, found: list[_Solved]) -> bool:
         """The values inserted in one another are a solution: no condition is impossible, and numbers agree."""
-        from .verify import check_solution
+        from .verify import can_hold, check_solution
 
         try:
             result = _back(self.system, found, self.equations)
         except Impossible:
             return False
-        if not check_solution(result.equations, result.values, result.conditions, self.system.assumptions, trials=1):
+        checked = check_solution(
+            result.equations, result.values, result.conditions, self.system.assumptions, trials=1
+        )
+        if not checked:
             return False
+        if not checked.trials and not can_hold([*result.values.values()], result.conditions, result.values):
+            return False  # a condition such as that a singular matrix is invertible
         self.result = result
         return True
 

@@ -24,9 +24,11 @@ NOT_BETTER = 1e-9
 """How much better a point near an extremum may seem, relative to the value there."""
 
 DOMAINS = ("any", "positive", "unit", "dominant")
-ATTEMPTS = 12
+ATTEMPTS = 4
 STEPS = (1e-3, 1e-2)
 """How far from the point others are tried."""
+
+REGULAR = ("nonzero", "invertible")
 
 DRAWN = ("positive", "nonneg", "nonzero", "invertible", "posdef", "psd", "fullrank", "fullrow", "maxrank", "symmetric")
 """The facts that random data can be drawn to meet."""
@@ -70,6 +72,12 @@ def check_solution(
     if not done:
         return CheckResult(True, float("nan"), 0, (), "no random data meet the conditions")
     return CheckResult(True, worst, done, tuple(sizes), f"solves the equations in {done} trials, off by {worst:.1g}")
+
+
+def can_hold(terms: Sequence[Term], conditions: Sequence[Condition], values: Mapping[Term, Term]) -> bool:
+    """Random data are found at which everything that is to be invertible or nonzero is so."""
+    needed = [(replace(c.term, values), c.fact) for c in conditions if not c.known and c.fact in REGULAR]
+    return not needed or next(_inputs(terms, needed, 1, 0), None) is not None
 
 
 def _scale(equation: Equation, values: Mapping[Term, Term], env: Env) -> float:
@@ -136,12 +144,14 @@ def check_extremum(
         try:
             here = _at(env, {u: evaluate(v, env) for u, v in values.items()})
             best = _scalar(objective, here)
+            if not np.isfinite(best):
+                continue
         except LimitExceeded:
             raise
         except MatcalcError:
             continue
         gains = list(_gains(objective, tuple(values), residuals, here, best, rng))
-        if not np.isfinite(best) or not gains:
+        if not gains:
             continue
         done += 1
         sizes.append({str(atom): size for atom, size in env.sizes.items()})
