@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -177,11 +178,11 @@ def test_on_a_terminal(tmp_path: Path) -> None:
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "PYTHONIOENCODING": "utf-8",
     }
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execve(sys.executable, [sys.executable, "-m", "matcalc"], environment)
+    terminal, inside = pty.openpty()
+    ends = {"stdin": inside, "stdout": inside, "stderr": inside}
+    child = subprocess.Popen([sys.executable, "-m", "matcalc"], env=environment, start_new_session=True, **ends)
+    os.close(inside)
     log, at = b"", 0
-    status = None
     try:
         for wait_for, send in (("[?2004h", "x'*x\r"), ("xᵀ*x", ""), ("[?2004h", "quit\r")):
             deadline = time.monotonic() + 30
@@ -191,11 +192,10 @@ def test_on_a_terminal(tmp_path: Path) -> None:
             assert wait_for.encode() in log[at:], log
             at = log.index(wait_for.encode(), at) + len(wait_for.encode())
             os.write(terminal, send.encode())
-        status = os.waitpid(child, 0)[1]
+        status = child.wait(timeout=30)
     finally:
-        if status is None:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
+        child.kill()
+        child.wait()
         os.close(terminal)
     assert status == 0
     assert b"Traceback" not in log
