@@ -116,3 +116,30 @@ def test_refusals():
         mc.function("x'*x", "x", ("value", "value"), where="x: vector(n)")
     with pytest.raises(mc.ShapeError, match="the hvp is of a scalar"):
         mc.function("A*x", "x", "hvp", where="A: matrix(m,n); x: vector(n)")
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "posdef", "diagonal", "lower", "orthogonal"])
+def test_a_product_with_a_direction_without_the_structure_of_the_variable(kind):
+    """It is the Hessian times the direction, whatever the direction; blocks by two such variables too."""
+    rng = np.random.default_rng(3)
+    point = {
+        "diagonal": np.diag([1.0, 2.0, 3.0]),
+        "orthogonal": np.linalg.qr(rng.normal(size=(3, 3)))[0],
+        "lower": np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3),
+    }.get(kind, np.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 4.0]]))
+    where = f"S: {kind}(n); T: {kind}(n); A: matrix(n,n)"
+    given = {"S": point, "T": point @ point, "A": rng.normal(size=(3, 3))}
+    f = "tr(S*A*T'*A') + logdet(S) + tr(inv(S)*A) + norm(T'*S)^2"
+    hessian, product = (mc.function(f, ["S", "T"], what, where=where) for what in ("hessian", "hvp"))
+    blocks = hessian(**given)
+    dS, dT = rng.normal(size=(2, 3, 3))
+    found = product(**given, dS=dS, dT=dT)
+    flat = {name: value.ravel(order="F") for name, value in (("S", dS), ("T", dT))}
+    for row in "ST":
+        expected = sum(blocks[row, column] @ flat[column] for column in "ST")
+        assert np.allclose(found[row].ravel(order="F"), expected)
+    free = mc.function(f, ["S", "T"], "hessian", where="S: invertible(n); T: invertible(n); A: matrix(n,n)")(**given)
+    assert all(np.allclose(blocks[pair], free[pair]) for pair in free)
+    acted = mc.hessian(f, "S", where=where).jvp(mc.matrix("V", "n")).function("numpy")
+    values = {name: {**given, "V": dS}[name] for name in acted.arguments}
+    assert np.allclose(acted(**values).ravel(order="F"), blocks["S", "S"] @ flat["S"])

@@ -100,14 +100,14 @@ def _derive(system: System, term: Term, wrt: Term, *tables: str) -> Derived:
 def _once(system: System, function: Term, where: Variable, table: str) -> tuple[Term, tuple[Condition, ...]]:
     seed = build.ONE_NUM if table == "adjoint" else build.eye(function.rows * function.cols)
     found = reverse(system, function, seed, targets_of(function, where), table)
-    answer = present(system, system.simplify(_arrived(found, function, where, table)))
+    answer = present(system, system.simplify(arrived(found, function, where, table)))
     if where.family is None and where.target.is_scalar and all(t.op is not ops.STATE for t in postorder(function)):
         tangent = _forward(system, function, lambda leaf: build.ONE_NUM if leaf is where.target else None)
         answer = min(answer, present(system, system.simplify(build.vec(tangent))), key=cost)
     return answer, found.conditions
 
 
-def _arrived(found: Reverse, function: Term, where: Variable, table: str) -> Term:
+def arrived(found: Reverse, function: Term, where: Variable, table: str) -> Term:
     """What the walk brought to the variable; a zero when it never got there."""
     if where.family is None:
         raw = found.carried.get(where.target)
@@ -240,28 +240,32 @@ def directional(system: System, term: Term, wrt: Term, direction: Term | Family,
     where = variable(system, term, wrt)
     inner = inside(system, where)
     function = inner.simplify(where.enter(term))
+    along = direction if isinstance(direction, Family) else where.enter(direction)
+    return _left(system, inner, where, tangent(inner, function, where, along), shown)
+
+
+def tangent(inner: System, function: Term, where: Variable, direction: Term | Family) -> Term:
+    """The differential of an entered function along a direction, not yet simplified."""
     if isinstance(direction, Family):
 
         def every(leaf: Term) -> Term | None:
             moves = leaf.op is ops.MEMBER and leaf.attr.family == where.family
             return build.member(direction, leaf.attr.at) if moves else None
 
-        return _left(system, inner, where, _forward(inner, function, every), shown)
-    along = where.enter(direction)
+        return _forward(inner, function, every)
     if where.family is None:
-        return _left(system, inner, where, _forward(inner, function, {where.target: along}.get), shown)
+        return _forward(inner, function, {where.target: direction}.get)
     if where.family.rows.indices or where.family.cols.indices:  # no direction fits all members
         walked = reverse(inner, function, build.eye(function.rows * function.cols), targets_of(function, where), "vec")
-        jacobian = _arrived(walked, function, where, "vec")
-        made = build.unvec(build.mul(jacobian, build.vec(along)), function.rows, function.cols)
-        return _left(system, inner, where, made, shown)
+        jacobian = arrived(walked, function, where, "vec")
+        return build.unvec(build.mul(jacobian, build.vec(direction)), function.rows, function.cols)
 
     def only(leaf: Term) -> Term | None:
         if leaf.op is not ops.MEMBER or leaf.attr.family != where.family:
             return None
-        return build.smul(build.indicator("=", leaf.attr.at, where.target.attr.at), along)
+        return build.smul(build.indicator("=", leaf.attr.at, where.target.attr.at), direction)
 
-    return _left(system, inner, where, _forward(inner, function, only), shown)
+    return _forward(inner, function, only)
 
 
 def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:
@@ -270,7 +274,7 @@ def pulled_back(system: System, term: Term, wrt: Term, covector: Term) -> Term:
     inner = inside(system, where)
     function = inner.simplify(where.enter(term))
     found = reverse(inner, function, where.enter(covector), targets_of(function, where), "adjoint")
-    return _left(system, inner, where, _arrived(found, function, where, "adjoint"))
+    return _left(system, inner, where, arrived(found, function, where, "adjoint"))
 
 
 def restricted(system: System, free: Term, wrt: Term) -> Term:
@@ -302,7 +306,7 @@ def gradients(system: System, term: Term, variables: Sequence[Term], structured:
     found = reverse(inner, function, build.ONE_NUM, targets, "adjoint")
     results: list[Derived] = []
     for where in places:
-        result = present(inner, inner.simplify(_arrived(found, function, where, "adjoint")))
+        result = present(inner, inner.simplify(arrived(found, function, where, "adjoint")))
         told = list(found.conditions)
         for other in places:
             result = other.leave(result)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..bounds import bounded
 from ..calculus import derive
 from ..calculus.present import present
+from ..calculus.second import Second
 from ..calculus.system import System, system
 from ..errors import MatcalcError, ParseError, ShapeError
 from ..language.elaborate import Elaborated
@@ -161,8 +162,9 @@ def _found(question: Question, quantity: str) -> Term | dict[Hashable, Term]:
     if quantity == "jvp":
         return _moved(question, function)
     if quantity == "hvp":
-        products = (_moved(question, gradient) for gradient in _gradients(question))
-        return {v.name: _shown(v, product) for v, product in zip(variables, products, strict=True)}
+        second = Second(rules, function, [v.term for v in variables])
+        directions = [v.direction for v in variables]
+        return {v.name: _shown(v, second.product(row, directions)) for row, v in enumerate(variables)}
     if quantity == "gauss_newton":
         from .gauss_newton import product
 
@@ -184,13 +186,13 @@ def _blocks(question: Question) -> dict[Hashable, Term]:
     """The blocks of a Hessian, by pairs of variables."""
     rules, function, variables, _ = question
     blocks: dict[Hashable, Term] = {}
-    gradients = _gradients(question) if len(variables) > 1 else []
+    second = Second(rules, function, [v.term for v in variables]) if len(variables) > 1 else None
     for row, v in enumerate(variables):
         for column, other in enumerate(variables):
-            if row == column:
+            if second is None or row == column:
                 blocks[v.name, v.name] = derive.hessian(rules, function, v.term).term
             else:
-                blocks[v.name, other.name] = derive.jacobian(rules, gradients[row], other.term).term
+                blocks[v.name, other.name] = second.block(row, column)
     return blocks
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..bounds import bounded
 from ..calculus import derive
+from ..calculus.second import Second
 from ..calculus.system import Condition, System
 from ..errors import MatcalcError, ShapeError
 from ..rewriting.steps import Step
@@ -158,6 +159,11 @@ class Derivative:
             self._scope = scope_of(Expr(build.mul(build.vec(self._function), build.transpose(build.vec(self._wrt)))))
         return parse_expression(value, self._scope).term
 
+    @property
+    def _symmetric(self) -> bool:
+        """True for a Hessian by independent entries."""
+        return self.form == "hessian" and not self.structured
+
     def _mapped(self) -> Term:
         """The function whose Jacobian this is: of a Hessian, the gradient."""
         return self.gradient.term if self.form == "hessian" else self._function
@@ -175,6 +181,8 @@ class Derivative:
         """
         along = self._read(direction)
         self._fits(along, self._wrt)
+        if self._symmetric:
+            return Expr(Second(self.system, self._function, [self._wrt]).product(0, [along]), self.names)
         return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
 
     @bounded
@@ -183,6 +191,8 @@ class Derivative:
         given = self._read(covector)
         mapped = self._mapped()
         self._fits(given, mapped)
+        if self._symmetric:
+            return self.jvp(covector)
         pulled = derive.pulled_back(self.system, mapped, self._wrt, given)
         return Expr(derive.restricted(self.system, pulled, self._wrt) if self.structured else pulled, self.names)
 

@@ -211,10 +211,6 @@ def operator(derivative: Derivative, backend: str = "numpy") -> OperatorFunction
         return Expr(build.sym(Symbol(_DIRECTION, like.rows, like.cols)))
 
     along = derivative.jvp(direction(wrt)).term
-    if hessian and not _flat(wrt) and _structured(wrt):
-        # the gradient as it is shown uses the structure, which a direction need not have
-        product = build.mul(derivative.expr.term, build.vec(direction(wrt).term))
-        along = derivative.system.simplify(product)
     functions["times"] = compiled(backend, along, "times", inputs, "array", accept)
     if not hessian:
         value = derivative.function_expr.term
@@ -222,12 +218,6 @@ def operator(derivative: Derivative, backend: str = "numpy") -> OperatorFunction
         turned = derivative.vjp(direction(value)).term
         functions["turned"] = compiled(backend, turned, "turned", inputs, "array", accept)
     return OperatorFunction(functions, None)
-
-
-def _structured(term: Term) -> bool:
-    """True for a variable that is declared to have some structure."""
-    symbol = term.attr.family if term.op is ops.MEMBER else term.attr
-    return term.op not in (ops.SYM, ops.MEMBER) or bool(symbol.facts)
 
 
 def _flat(term: Term) -> bool:
