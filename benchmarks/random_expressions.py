@@ -28,6 +28,7 @@ from randomized.shrink import shrunk  # noqa: E402
 
 EVERY = 20
 """Of so many expressions one is checked thoroughly: steps replayed, the other route, d.check(), LaTeX read back."""
+CHUNK, CHUNKS = 10, 40
 
 
 class Result(NamedTuple):
@@ -57,12 +58,10 @@ def one(task: tuple[str, int]) -> Result:
 
 
 def results(seed: str, count: int, jobs: int) -> Iterator[Result]:
+    """What came of each, in processes that are begun anew after some hundred, which bounds their memory."""
     tasks = [(seed, number) for number in range(count)]
-    if jobs == 1:
-        yield from map(one, tasks)
-        return
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(one, tasks, chunksize=10)
+    with get_context("spawn").Pool(jobs, maxtasksperchild=CHUNKS) as pool:
+        yield from pool.imap_unordered(one, tasks, chunksize=CHUNK)
 
 
 def report(found: list[Result], seed: str, seconds: float) -> str:

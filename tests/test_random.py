@@ -71,6 +71,12 @@ def test_found_and_mended(name: str) -> None:
     assert found.ok, found.message
 
 
+@pytest.mark.parametrize("expr", ["acos(sigmoid(x))", "cot(sigmoid(x))", "csc(sigmoid(x))"])
+def test_factors_that_differ_in_sign_alone(expr: str) -> None:
+    found = mc.hessian(expr, "x", "x: scalar").check()
+    assert found.ok, found.message
+
+
 STEPS = {
     "nothing varies": ("abs(c)*tr(A)", "x", "x: vector(n); A: matrix(n,n); c: scalar", "gradient"),
     "terms that a rule made anew": (

@@ -123,9 +123,17 @@ def _powers(
     combine: Callable[[Term, Term], Term],
 ) -> Iterable[Common]:
     """The power of a base that addends have at least."""
-    keyed = ((*_key(power), i) for i in having for power in powers_of(parts[i]) if power[0].op is not ops.NUM)
-    for key, signs in _grouped((key, i, sign) for key, sign, i in keyed).items():
-        place = {i: [_key(p)[0] for p in powers_of(parts[i])].index(key) for i in signs}
+    found: dict[Any, dict[int, tuple[int, int]]] = {}
+    for i in having:
+        for at, power in enumerate(powers_of(parts[i])):
+            if power[0].op is not ops.NUM:
+                key, sign = _key(power)
+                found.setdefault(key, {}).setdefault(i, (at, sign))  # a - b may stand beside b - a: one of them
+    for key, members in found.items():
+        if len(members) < 2:
+            continue
+        place = {i: at for i, (at, _) in members.items()}
+        signs = {i: sign for i, (_, sign) in members.items()}
         exponents = [powers_of(parts[i])[k][1] for i, k in place.items()]
         common = min(exponents) if key[1] else max(exponents)
         first = min(signs)
