@@ -265,3 +265,20 @@ def test_the_hessian_of_a_network_is_a_small_matrix_for_each_sample(layers, func
     up, down = (f(**{**given, "W1": given["W1"] + sign * 1e-6 * step})[0] for sign in (1, -1))
     moved = ((up - down) / 2e-6).ravel(order="F")
     assert np.allclose(hessian @ step.ravel(order="F"), moved, rtol=1e-5, atol=1e-5 * np.abs(moved).max())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum(exp(A) .* (ones(n)*a'))",
+        "sum(exp(A) .* (ones(n)*a') .* (exp(a)*ones(1,n)))",
+        "sum((exp(A) + ones(n)*a') .* (a*ones(1,n)))",
+        "tr(exp(A) + ones(n)*a')",
+        "(exp(A) .* (ones(n)*a') .* (ones(n)*exp(a)'))*ones(n)",
+        "(exp(A) .* (a*ones(1,n)))'*ones(n)",
+        "(exp(A) + ones(n)*a')'*a",
+    ],
+)
+def test_rows_that_are_all_the_same_are_broadcast(text):
+    source = agrees(term_of(text))
+    assert "np.ones" not in source

@@ -27,6 +27,7 @@ from . import primitives as p
 from .kronecker import as_kronecker
 from .products import Products
 from .stack import stacked
+from .totals import Totals
 
 Known = Callable[[Term, str], bool]
 """Whether a fact (``posdef``, ``nonneg``) is known of a term."""
@@ -96,6 +97,7 @@ class Lowering:
         """The positive parts that are computed, lowered."""
         self.users = _users(order, roots)
         self.products = Products(self)
+        self.totals = Totals(self)
         for term in order:
             self._add(term)
 
@@ -234,74 +236,6 @@ class Lowering:
             return build.scale(term.args[0], self.transposed(term.args[1]))
         return build.transpose(term)
 
-    # ------------------------------------------------------------ sums of entries
-
-    def total(self, term: Term) -> Term:
-        """The sum of all entries."""
-        if term.is_scalar:
-            return term
-        if term.op is ops.ADD:
-            return build.add(*map(self.total, term.args))
-        if term.op is ops.SCALE:
-            return build.times(term.args[0], self.total(term.args[1]))
-        if term.op in (ops.TRANSPOSE, ops.VEC, ops.UNVEC):
-            return self.total(term.args[0])
-        if term.op is ops.ONES:
-            return build.integer(term.rows * term.cols)
-        if term.op is ops.HAD:
-            return self.inner(build.had(*term.args[:-1]), term.args[-1])
-        if term.op is ops.POW and term.args[1].op is ops.NUM and term.args[1].attr == 2:
-            return self.inner(term.args[0], term.args[0])
-        if term.op is ops.FUN and term.attr == "softplus":
-            return self.sum_softplus(term.args[0])
-        if term.op is p.ROWSUMS or term.op is p.COLSUMS:
-            return self.total(term.args[0])
-        if term.op is p.ROWDOTS:
-            return self.inner(*term.args)
-        if term.op is p.MATMUL and ONE not in (*term.args[0].shape, *term.args[1].shape):
-            return build.inner(p.apply(p.COLSUMS, term.args[0]), p.apply(p.ROWSUMS, term.args[1]))
-        return build.total(term)
-
-    def inner(self, a: Term, b: Term) -> Term:
-        """The sum of the entries of a product entry by entry."""
-        if a.is_scalar:
-            return build.times(a, b)
-        if a.op is ops.SCALE:
-            return build.times(a.args[0], self.inner(a.args[1], b))
-        if b.op is ops.SCALE:
-            return build.times(b.args[0], self.inner(a, b.args[1]))
-        if a.op is ops.TRANSPOSE and b.op is ops.TRANSPOSE:
-            return self.inner(a.args[0], b.args[0])
-        if a.op is ops.VEC and b.op is ops.VEC:
-            return self.inner(a.args[0], b.args[0])
-        for one, other in ((a, b), (b, a)):
-            if one.op is ops.ONES:
-                return self.total(other)
-            if one.op is ops.EYE:
-                return self.trace(other)
-        a, b = (b, a) if a.key > b.key else (a, b)
-        return build.inner(a, b)
-
-    def trace(self, term: Term) -> Term:
-        """The sum of the diagonal."""
-        if term.op is ops.ADD:
-            return build.add(*map(self.trace, term.args))
-        if term.op is ops.SCALE:
-            return build.times(term.args[0], self.trace(term.args[1]))
-        if term.op is ops.EYE:
-            return build.integer(term.rows)
-        if term.op is ops.DIAG:
-            return self.total(term.args[0])
-        if term.op is ops.TRANSPOSE:
-            return self.trace(term.args[0])
-        if term.op is p.MATMUL:
-            return self.inner(self.transposed(term.args[0]), term.args[1])
-        if term.op is p.ROWS:
-            return self.inner(term.args[0], build.diag(term.args[1]))
-        if term.op is p.COLS:
-            return self.inner(term.args[1], build.diag(term.args[0]))
-        return build.tr(term)
-
     # ------------------------------------------------------------ the logistic function
 
     def capped(self, argument: Term) -> tuple[Term, Term]:
@@ -322,7 +256,7 @@ class Lowering:
     def sum_softplus(self, argument: Term) -> Term:
         """The sum of log(1 + exp(x))."""
         if argument in self.flipped:
-            return build.add(self.sum_softplus(build.neg(argument)), self.total(argument))
+            return build.add(self.sum_softplus(build.neg(argument)), self.totals.total(argument))
         e, u = self.capped(argument)
         return build.add(p.apply(p.EXCESS, argument), p.apply(p.SUM_LOG1P, e, u))
 
@@ -417,12 +351,12 @@ def _trace(work: Lowering, term: Term, args: tuple[Term, ...]) -> Term:
     """The trace of a product: an inner product of two parts, of such as are computed anyway."""
     product = term.args[0]
     if product.op is not ops.MUL or len(product.args) < 3:
-        return work.trace(args[0])
+        return work.totals.trace(args[0])
     for turn in range(len(product.args)):
         first, *rest = (*product.args[turn:], *product.args[:turn])
         if build.mul(*rest) in work.present:
-            return work.inner(work.low(build.transpose(first)), work.low(build.mul(*rest)))
-    return work.trace(args[0])
+            return work.totals.inner(work.low(build.transpose(first)), work.low(build.mul(*rest)))
+    return work.totals.trace(args[0])
 
 
 def _diagonal_of(work: Lowering, _term: Term, args: tuple[Term, ...]) -> Term:
@@ -436,7 +370,7 @@ def _diagonal_of(work: Lowering, _term: Term, args: tuple[Term, ...]) -> Term:
 def _power(work: Lowering, term: Term, args: tuple[Term, ...]) -> Term:
     base, exponent = args
     if base.op is ops.NORM and exponent.op is ops.NUM and exponent.attr == 2:
-        return work.inner(base.args[0], base.args[0])
+        return work.totals.inner(base.args[0], base.args[0])
     return build.power_of(base, exponent)
 
 
@@ -450,8 +384,8 @@ HANDLERS: Mapping[Op, Handler] = {
     ops.LOGSUMEXPROWS: lambda w, _t, a: w.logsumexp(a[0]),
     ops.SOFTMAX: lambda w, _t, a: w.softmax(a[0]),
     ops.SOFTMAXROWS: lambda w, _t, a: w.softmax(a[0]),
-    ops.TOTAL: lambda w, _t, a: w.total(a[0]),
-    ops.INNER: lambda w, _t, a: w.inner(a[0], a[1]),
+    ops.TOTAL: lambda w, _t, a: w.totals.total(a[0]),
+    ops.INNER: lambda w, _t, a: w.totals.inner(a[0], a[1]),
     ops.DIAGONAL: _diagonal_of,
     ops.POW: _power,
     ops.FUN: _function,

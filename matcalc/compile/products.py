@@ -93,10 +93,10 @@ class Products:
         if all(build.transpose(factors[k]) is factors[count - 1 - k] for k in range(count // 2)):
             half = self.column(factors[(count + 1) // 2 :])
             if count % 2 == 0:
-                return self.work.inner(half, half)
-            return self.work.inner(half, self.applied_to(factors[count // 2], half))
+                return self.work.totals.inner(half, half)
+            return self.work.totals.inner(half, self.applied_to(factors[count // 2], half))
         left = self.work.low(build.transpose(factors[0]))
-        return self.work.inner(left, self.column(factors[1:]))
+        return self.work.totals.inner(left, self.column(factors[1:]))
 
     def column(self, factors: list[Term]) -> Term:
         """A product that ends in a column, from there."""
@@ -111,7 +111,7 @@ class Products:
             return build.smul(column.args[0], self.applied_to(factor, column.args[1]))
         op = factor.op
         if factor.rows is ONE and not factor.is_scalar:
-            return self.work.inner(self.work.low(build.transpose(factor)), column)
+            return self.work.totals.inner(self.work.low(build.transpose(factor)), column)
         if column.is_scalar:
             return build.smul(column, self.work.low(factor))
         if op is ops.EYE:
@@ -205,7 +205,16 @@ class Products:
         if matrix.op is p.ROWS:
             return self.work.had([matrix.args[0], self._row_sums(matrix.args[1])])
         if matrix.op is ops.HAD:
-            return p.apply(p.ROWDOTS, build.had(*matrix.args[:-1]), matrix.args[-1])
+            full, row, column = self.work.totals.parted(matrix)
+            if row is None and column is None:
+                return p.apply(p.ROWDOTS, build.had(*full[:-1]), full[-1])
+            inside = build.had(*full) if full else build.ones(*matrix.shape)
+            sums = self._row_sums(inside) if row is None else self.plain(inside, row)
+            return sums if column is None else self.work.had([column, sums])
+        if matrix.op is p.EVERY_ROW:
+            return build.scale(self.work.totals.total(matrix.args[0]), build.ones(matrix.rows))
+        if matrix.op is p.EVERY_COLUMN:
+            return build.scale(build.integer(matrix.attr), matrix.args[0])
         if matrix.op is ops.POW and matrix.args[1].op is ops.NUM and matrix.args[1].attr == 2:
             return p.apply(p.ROWDOTS, matrix.args[0], matrix.args[0])
         return p.apply(p.ROWSUMS, matrix)
