@@ -113,6 +113,7 @@ def test_the_state_of_a_recurrence_is_no_argument() -> None:
     [
         ("rows(Y)*eye(n)", "Y", "Y: matrix(n,m)"),
         ("X'", "X", "X: matrix(3,3)"),
+        ("norm(pinv(chi(A)))", "A", "A: matrix(m,n); chi: function"),
         ("X'", "X", "X: matrix(2*n,3)"),
         ("sum(ones(n,m*(m+1)/2)*vech(A)*x')", "x", "A: matrix(m,m); x: vector(n)"),
         ("(norm(sum(i=1..n, (y[N] where y[0] = x; y[k+1] = i*sin(y[k])))))^2", "x", "x: vector(n)"),

@@ -516,7 +516,7 @@ _HANDLERS: dict[str, _Handler] = {
     "primed": Construction._primed,
     "call": Construction._call,
     "where": Construction._where,
-    **dict.fromkeys(("juxtaposed", "filled"), Construction._rewritten),
+    **dict.fromkeys(("juxtaposed", "filled", "pseudo"), Construction._rewritten),
     "euler": Construction._euler,
     "root": Construction._root,
     "identity": Construction._identity,

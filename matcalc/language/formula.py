@@ -340,6 +340,11 @@ def _filled(_: Inference, node: Node, __: Frame) -> Node:
     return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
 
 
+def _pseudo(_: Inference, node: Node, __: Frame) -> Node:
+    """``A^{+}``."""
+    return Node("call", ["pinv", Node("args", node.parts[:1], node.start, node.end)], node.start, node.end)
+
+
 def plain_integer(inference: Inference, node: Node, frame: Frame) -> Node | None:
     """The construct that a size or an index in LaTeX stands for; None when it is none of LaTeX."""
     if node.kind == "juxtaposed":
@@ -349,4 +354,4 @@ def plain_integer(inference: Inference, node: Node, frame: Frame) -> Node | None
     return None
 
 
-_PLAIN = {"juxtaposed": side_by_side, "filled": _filled}
+_PLAIN = {"juxtaposed": side_by_side, "filled": _filled, "pseudo": _pseudo}

@@ -166,6 +166,7 @@ HANDLERS: dict[str, Handler] = {
     "call": call_shapes.call,
     "juxtaposed": formula.rewritten,
     "filled": formula.rewritten,
+    "pseudo": formula.rewritten,
     "euler": formula.euler,
     "root": formula.root,
     "identity": formula.identity,

@@ -227,7 +227,7 @@ class Builder:
         if script.kind == "dotted":
             return Node("power", [base, Token("DOTPOW", ".^"), script.parts[-1]], start, end)
         if script.kind in ("plus", "plus_top"):
-            made = _call("pinv", [base], start, end)
+            made = Node("pseudo", [base], start, end)
             return made if script.kind == "plus" else Node("transpose", [made], start, end)
         if script.kind == "star":
             raise ParseError("a superscript * has no meaning: every value is real", start=script.start, end=end)
@@ -340,7 +340,7 @@ def _number_of(node: Node) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-SCRIPTS = ("power", "root", "transpose", "index", "superscript")
+SCRIPTS = ("power", "root", "transpose", "index", "superscript", "pseudo")
 
 
 def innermost(node: Node) -> Node:
