@@ -85,6 +85,12 @@ STEPS = {
         "B: matrix(n,n); C[i=1..N]: matrix(m,n); R[i=1..N]: matrix(n,m)",
         "jacobian",
     ),
+    "members before the one that varies": (
+        "tr(C*prod(j=0..q-1, M[j]))",
+        "M[h]",
+        "C: matrix(m,m); M[i=0..q-1]: matrix(m,m)",
+        "hessian",
+    ),
     "the start of an adjoint recurrence uses states": (
         "sin(y[N] where y[0] = 2; y[k+1] = sin(tr(M[k]*softmax(C)) + y[k]))",
         "C",
@@ -114,6 +120,13 @@ def test_the_state_of_a_recurrence_is_no_argument() -> None:
         ("rows(Y)*eye(n)", "Y", "Y: matrix(n,m)"),
         ("X'", "X", "X: matrix(3,3)"),
         ("norm(pinv(chi(A)))", "A", "A: matrix(m,n); chi: function"),
+        ("prod(j=1..N, M[j])", "M[h]", "M[i=1..N]: matrix(n,n)"),
+        ("prod(j=N..1, M[j])", "M[h]", "M[i=1..N]: matrix(n,n)"),
+        (
+            "(theta_0[N]'*y where theta_0[0] = x; theta_0[i+1] = tanh(A*theta_0[i]))",
+            "y",
+            "A: matrix(n,n); x, y: vector(n)",
+        ),
         ("X'", "X", "X: matrix(2*n,3)"),
         ("sum(ones(n,m*(m+1)/2)*vech(A)*x')", "x", "A: matrix(m,m); x: vector(n)"),
         ("(norm(sum(i=1..n, (y[N] where y[0] = x; y[k+1] = i*sin(y[k])))))^2", "x", "x: vector(n)"),

@@ -269,7 +269,7 @@ def _merged(pairs: list[Pair]) -> list[Pair]:
 
 
 def _gathered(pairs: list[Pair], where: Variable) -> Term | None:
-    """What arrives at the variable in all."""
+    """What arrives at the variable in all; None where no member that varies is the variable."""
     carried: dict[Term, Term] = {}
     for linear, outside, around in pairs:
         node = linear.args[0]
@@ -282,7 +282,6 @@ def _gathered(pairs: list[Pair], where: Variable) -> Term | None:
 
 def _by_inner_products(line: _Line, where: Variable) -> None:
     targets = set(targets_of(line.term, where))
-    function = line.term
     _differentiate(line, targets)
     if not line.term.has_diff:
         line.to("d-constant", build.zeros(where.target.rows, where.target.cols), kind=IDENTIFY)
@@ -293,8 +292,7 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
 
     pairs = _move_all(line, "adjoint", [(line.term, build.ONE_NUM, ())], show)
     pairs = _through_recurrences(line, "adjoint", pairs, targets, show)
-    total = _gathered(pairs, where)
-    assert total is not None, function
+    total = _gathered(pairs, where) or build.zeros(where.target.rows, where.target.cols)
     line.to("gather", build.inner(total, build.diff(where.target)))
     simplified = line.system.simplify(total)
     line.to("simplify", build.inner(simplified, build.diff(where.target)))
@@ -317,8 +315,7 @@ def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
     line.to("vec", build.vec(start))
     pairs = _move_all(line, "vec", [(start, build.eye(rows), ())], show)
     pairs = _through_recurrences(line, "vec", pairs, targets, show)
-    total = _gathered(pairs, where)
-    assert total is not None
+    total = _gathered(pairs, where) or build.zeros(rows, where.target.rows * where.target.cols)
     line.to("gather", build.mul(total, build.vec(build.diff(where.target))))
     line.to("identify", total, kind=IDENTIFY)
     if rows is ONE:

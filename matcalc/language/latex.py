@@ -135,7 +135,7 @@ class Builder:
         else:
             index, low, second, high = limit.parts
             by = _direction(low, second)
-        over = Node("range", [index, low, high, by], limit.start, high.end)
+        over = Node("range", [index, low, high, by], limit.start, high.end, LATEX)
         return _call("sum" if sign == "\\sum" else "prod", [over, body], sign.start_pos, body.end)
 
     def ruled_late(self, parts: list[Any]) -> Node:
@@ -304,6 +304,12 @@ class Builder:
         """Definitions after where; ``v_{1}`` is a name unless other states of v are defined."""
         nodes, start, end = _plain(parts)
         lefts = [binding.parts[0] for binding in nodes[1].parts]
+        named = {prefix for left in lefts if (prefix := _prefix(left))}
+        for node in [node for part in nodes for node in walk(part)] if named else ():
+            if _prefix(node) in named:  # \\theta_{0,k+1} is the state of theta_0
+                slots = node.parts[1]
+                name = Node("name", ["_".join(_prefix(node))], node.start, slots.start)
+                node.parts = [name, Node("slots", slots.parts[-1:], slots.start, slots.end)]
         moving = {_base(left) for left in lefts if left.kind == "index" and not _numbered(left)}
         fixed = {(_base(left), _numbered(left)) for left in lefts if left.kind == "index" and _base(left) not in moving}
         made = Node("where", nodes, start, end)
@@ -313,6 +319,15 @@ class Builder:
         for left in lefts:
             left.ops = []
         return made
+
+
+def _prefix(node: Node) -> tuple[str, ...]:
+    """Of an index of several parts the name and all but the last, where they are words."""
+    if node.kind != "index" or node.parts[0].kind != "name" or len(node.parts[1].parts) < 2:
+        return ()
+    words = [node.parts[0], *node.parts[1].parts[:-1]]
+    plain = all(word.kind in ("name", "number") for word in words)
+    return tuple(str(word.parts[0]) for word in words) if plain else ()
 
 
 def _base(index: Node) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import MatcalcError, ParseError, ShapeError
 from ..terms.dims import MINUS_ONE, ONE, Dim, Index, Name, dim, growth, known_nonnegative, substitute
 from .integers import integer_call
+from .latex import LATEX
 from .meanings import Bound, Frame
 from .names import ascii_name
 from .shapes import SCALAR, Shape
@@ -100,6 +101,9 @@ def _direction(inference: Inference, low: Dim, high: Dim, node: Node, body: Node
         ends = (low, high + 1) if step > 0 else (high, low + 1)
         inference.tell(f"{source} goes {'up' if step > 0 else 'down'}: {ends[0]} <= {ends[1]} is assumed")
         return step
+    if node.ops == LATEX:  # as mathematics is read; a range that goes down is written out
+        inference.tell(f"{node.parts[0].parts[0]} goes up from {low} to {high}")
+        return 1
     raise ParseError(
         f"it is not known whether {source} goes up or down", hint=f"write {source} by 1 or {source} by -1"
     ).locate(frame.text, node.start, node.end)

@@ -152,7 +152,7 @@ def _thorough(problem: Problem, d: mc.Derivative, expected: Expected, env: Env, 
         if not off < 1e-6:
             return "steps", f"step {number + 1} is off by {off:.2g}: {step}"
     found = d.check(trials=1)
-    if not found.ok:
+    if not found.ok and "no random inputs" not in found.message:  # smooth in few sizes alone, as here
         return "d.check()", found.message
     fault = _actions(problem, d, expected, inputs)
     if fault is not None:

@@ -320,9 +320,10 @@ def definite(g: Generator, n: Size, d: int) -> E:
     """Positive definite, or with eigenvalues to the right of the imaginary axis."""
     eye = E("eye", (), n, n, (n,))
     roll = g.rng.random()
-    if d <= 0 and n.atomic:
-        return g.variable(n, n, ("posdef",))
-    if roll < 0.3 and n.atomic:
+    if (d <= 0 or roll < 0.3) and n.atomic:
+        running = g.indices[-1] if g.indices else None
+        if running and running.high[0] in ("N", "q") and g.chance(0.4):
+            return g.member(n, n, running, ("posdef",))
         return g.variable(n, n, ("posdef",))
     if roll < 0.6:
         a = g.gen(n, g.size(), d - 1)

@@ -23,9 +23,12 @@ SQUARE_KINDS = (
     *("orthogonal", "skew", "psd"),
 )
 NAMES = {
-    "scalar": ("s", "t", "alpha", "beta", "gamma", "sigma_2", "rho", "theta", "a", "c"),
-    "vector": ("x", "y", "z", "u", "v", "b", "mu", "w", "g", "eta"),
-    "matrix": ("A", "B", "C", "X", "Y", "Z", "M", "F", "G", "H", "P", "Q", "R", "S", "U", "V", "Sigma", "Omega"),
+    "scalar": ("s", "t", "alpha", "beta", "gamma", "sigma_2", "rho", "theta", "a", "c", "lambda", "f", "x_0"),
+    "vector": ("x", "y", "z", "u", "v", "b", "mu", "w", "g", "eta", "d", "e", "x_1", "theta_0"),
+    "matrix": (
+        *("A", "B", "C", "X", "Y", "Z", "M", "F", "G", "H", "P", "Q", "R", "S", "U", "V", "Sigma", "Omega", "D", "E"),
+        *("W_1", "Lambda"),
+    ),
 }
 
 
@@ -42,13 +45,17 @@ class Variable:
     def declared(self) -> str:
         if self.kind == "vector":
             return f"vector({self.rows.text})"
-        if self.kind in ("scalar", "integer") or (self.rows == ONE and self.cols == ONE):
+        if self.kind in ("scalar", "integer") or (self.is_single and self.kind in ("positive", "nonneg")):
             return self.kind
         if self.cols == ONE and self.kind in ("positive", "nonneg"):
             return f"{self.kind}({self.rows.text})"
         if self.kind in ("matrix", "stiefel", "fullrank", "positive", "nonneg"):
             return f"{self.kind}({self.rows.text}, {self.cols.text})"
         return f"{self.kind}({self.rows.text})"
+
+    @property
+    def is_single(self) -> bool:
+        return self.rows == ONE and self.cols == ONE
 
     @property
     def node(self) -> E:
@@ -64,6 +71,7 @@ class Indexed:
     cols: Size
     low: int
     count: str
+    kind: str = "matrix"
 
     @property
     def last(self) -> At:
@@ -102,7 +110,7 @@ LABELS: tuple[str, ...] = (
         "logsumexp softmax entry vec mul T had hdiv hpow shift tril triu kron slice unvec diag rowsums "
         "colsums basis vech elimination commutation duplication inv invT pow expm logm sqrtm polar pinv "
         "sylvester dexpm dlogm blocks khatrirao add neg scale div let rec sumover member ind prodover "
-        "derivative eye ones zeros size index pi rows cols max min"
+        "derivative eye ones zeros size index pi rows cols max min rec2"
     ).split(),
 )
 """Every function and construct; each is asked for in turn."""
@@ -166,7 +174,8 @@ class Generator:
         return size.value({**self.sizes, **self.integers})
 
     def number(self) -> E:
-        value = self.rng.choice((2, 3, Fraction(1, 2), Fraction(2, 3), 1, Fraction(1, 4)))
+        value = self.rng.choice((2, 3, Fraction(1, 2), Fraction(2, 3), 1, Fraction(1, 4), 5, Fraction(1, 10)))
+        value = 0 if self.chance(0.01) else value
         shown: Any = value if isinstance(value, int) or self.chance(0.5) else float(value)
         if isinstance(shown, float) and Fraction(repr(shown)) != value:
             shown = value
@@ -197,14 +206,14 @@ class Generator:
             if not shape.atomic:
                 return self.composite_leaf(rows, cols, shape, at)
         if rows == ONE:
-            return self.T(self.leaf(cols, ONE))
+            return self.variable(ONE, cols, ("matrix",)) if self.chance(0.1) else self.T(self.leaf(cols, ONE))
         inside = [thunk for _, _, thunk in self.bound_leaves(rows, cols)]
         if inside and self.chance(0.6):
             return self.rng.choice(inside)(0)
         if self.chance(0.05):
             return E(self.rng.choice(("ones", "ones", "zeros")), (), rows, cols, (rows, cols))
         if cols == ONE:
-            return self.variable(rows, cols, ("vector", "vector", "vector", "positive", "nonneg"))
+            return self.variable(rows, cols, (*["vector"] * 6, "positive", "positive", "nonneg", "nonneg", "matrix"))
         if rows == cols and self.chance(0.7):
             if self.chance(0.05):
                 return E("eye", (), rows, cols, (rows,))
@@ -216,6 +225,8 @@ class Generator:
 
     def composite_leaf(self, rows: Size, cols: Size, shape: Size, at: int) -> E:
         parts, factors = shape.parts(), shape.factors()
+        if rows.written and cols.written and self.chance(0.2):
+            return self.variable(rows, cols, ("vector" if cols == ONE else "matrix",))
         other = cols if at == 0 else rows
         if parts is not None:
             shapes = [(part, other) if at == 0 else (other, part) for part in parts]
@@ -242,7 +253,7 @@ class Generator:
         inside = [thunk for _, _, thunk in self.bound_leaves(ONE, ONE)]
         if inside and self.chance(0.6):
             return self.rng.choice(inside)(0)
-        return self.variable(ONE, ONE, ("scalar", "scalar", "scalar", "positive"))
+        return self.variable(ONE, ONE, (*["scalar"] * 9, *["positive"] * 3, "vector", "matrix"))
 
     def bound_leaves(self, rows: Size, cols: Size) -> list[tuple[str, float, Thunk]]:
         """What depends on the indices in scope: members of families, states, numbers, entries."""
@@ -265,15 +276,20 @@ class Generator:
                 found.append(("basis", 1.0, lambda d, i=index: E("basis", (), rows, ONE, ((i.name, 0),))))
         return found
 
-    def member(self, rows: Size, cols: Size, index: Index) -> E:
+    def member(self, rows: Size, cols: Size, index: Index, kinds: tuple[str, ...] = ()) -> E:
         """A member at the index, of a family with the same range."""
         for f in self.families.values():
-            if f.rows == rows and f.cols == cols and f.low == index.low and f.last == index.high and self.chance(0.8):
+            fits = f.rows == rows and f.cols == cols and f.low == index.low and f.last == index.high
+            if fits and self.chance(0.8) and (not kinds or f.kind in kinds):
                 return E("member", (), rows, cols, (f.name, (index.name, 0)))
         sort = "scalar" if rows == ONE and cols == ONE else "vector" if cols == ONE else "matrix"
         used = {*self.variables, *self.families, *self.integers, *self.inside}
         name = self.rng.choice([name for name in NAMES[sort] if name not in used] or [self.fresh("W_")])
-        self.families[name] = Indexed(name, rows, cols, index.low, index.high[0])
+        if not kinds:
+            kinds = ("matrix", "matrix", "matrix", "positive")
+            if rows == cols != ONE:
+                kinds = (*kinds, "symmetric", "posdef", "invertible", "diagonal", "lower")
+        self.families[name] = Indexed(name, rows, cols, index.low, index.high[0], self.rng.choice(kinds))
         return E("member", (), rows, cols, (name, (index.name, 0)))
 
     def indicator(self, index: Index) -> E:
@@ -342,7 +358,9 @@ class Generator:
         self.functions.add(name)
         return E("fun", (a,), a.rows, a.cols, ("phi", name, self.rng.choice((0, 0, 0, 0, 1))))
 
-    def entrywise(self, name: str, r: Size, c: Size, d: int) -> E:
+    def entrywise(self, name: str, r: Size, c: Size, d: int, inside: E | None = None) -> E:
+        if inside is not None:
+            return E("fun", (inside,), r, c, (name,))
         if name == "polygamma":
             return E("fun", (self.positive(r, c, d),), r, c, (name, self.rng.choice((0, 1, 2))))
         if name in POSITIVE_ARGUMENT:
@@ -460,9 +478,10 @@ class Generator:
         index = self.letter()
         low, high = self.rng.choice(((1, ("N", 0)), (1, ("N", 0)), (0, ("q", -1)), (1, ("n", 0)), (1, ("n", 0))))
         at_low: At = ("", low)
+        at_high: At = high
         around = self.indices[-1] if self.indices and self.indices[-1].name not in self.loops else None
         if around and around.low == low and around.high == high and self.chance(0.5):
-            at_low = (self.indices[-1].name, 0)
+            at_low, at_high = (((around.name, 0), high), (at_low, (around.name, 0)))[self.rng.random() < 0.5]
         self.indices.append(Index(index, low, high))
         self.loops.discard(index)
         body = self.gen(r, c, d)
@@ -471,7 +490,7 @@ class Generator:
             factor = self.rng.choice([t for n, _, t in inside if n not in ("state", "let")])(0)
             body = E("scale", (factor, body), r, c)
         self.indices.pop()
-        return E("sumover", (body,), r, c, (index, at_low, high))
+        return E("sumover", (body,), r, c, (index, at_low, at_high))
 
     def uses(self, e: E, index: str) -> bool:
         return e.op in ("index", "member", "entry", "ind", "basis", "sumover") and index in names_in(e.attr)
@@ -482,12 +501,15 @@ class Generator:
         self.indices.append(Index(index, low, high))
         body = self.member(r, r, self.indices[-1]) if r.atomic and self.chance(0.5) else self.gen(r, r, min(d, 2))
         self.indices.pop()
+        around = self.indices[-1] if self.indices and self.indices[-1].name not in self.loops else None
+        if around and around.low == low and around.high == high and self.chance(0.5):
+            high = (around.name, 0)
         ends: tuple[At, At] = (("", low), high) if self.chance(0.5) else (high, ("", low))
         return E("prodover", (body,), r, r, (index, *ends))
 
     def derivative(self, r: Size, c: Size, d: int) -> E:
         """A derivative inside an expression: by a variable without structure, of something small."""
-        if self.nested or self.indices or self.states or self.lets:
+        if self.nested or self.states or self.lets:
             return self.leaf(r, c)
         self.nested += 1
         try:
@@ -530,12 +552,12 @@ class Generator:
     def differentiated(self, kind: str, f: E, x: E, r: Size, c: Size) -> E:
         return E("derivative", (f,), r, c, (kind, x.attr))
 
-    # ------------------------------------------------------------ in generate_more
+    # ------------------------------------------------------------ in other modules
 
     def scalars(self) -> list[tuple[str, float, Thunk]]:
-        from .constructs import scalars
+        from . import constructs, further
 
-        return scalars(self)
+        return [*constructs.scalars(self), *further.scalars(self)]
 
     def arrays(self, r: Size, c: Size) -> list[tuple[str, float, Thunk]]:
         from .constructs import arrays

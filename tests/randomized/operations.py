@@ -232,14 +232,19 @@ def _basis(e: E, env: Inputs) -> Array:
 def _softmax(r: Reference, e: E, env: Inputs) -> Array:
     a = r(e.args[0], env)
     axis = 0 if e.cols.text == "1" else 1
-    weights = r.xp.exp(a)
+    weights = r.xp.exp(a - _largest(r, a, axis))
     return weights / weights.sum(axis=axis, keepdims=True)
 
 
 def _logsumexp(r: Reference, e: E, env: Inputs) -> Array:
     a = r(e.args[0], env)
     axis = 0 if e.args[0].cols.text == "1" else 1
-    return r.xp.log(r.xp.exp(a).sum(axis=axis, keepdims=True))
+    largest = _largest(r, a, axis)
+    return r.xp.log(r.xp.exp(a - largest).sum(axis=axis, keepdims=True)) + largest
+
+
+def _largest(r: Reference, a: Array, axis: int) -> Array:
+    return (a if r.strict else jax.lax.stop_gradient(a)).max(axis=axis, keepdims=True)
 
 
 def _number(value: Array, r: Reference) -> Array:
@@ -348,6 +353,17 @@ def _recurrence(r: Reference, e: E, env: Inputs) -> Array:
     return r(result, replace(env, states={**env.states, name: states}))
 
 
+def _two_recurrences(r: Reference, e: E, env: Inputs) -> Array:
+    first, second, index, last = e.attr
+    top = last.value(env.sizes)
+    one, two = {0: r(e.args[0], env)}, {0: r(e.args[1], env)}
+    for k in range(top):
+        inside = replace(env.at(index, k), states={**env.states, first: one, second: two})
+        one = {**one, k + 1: r(e.args[2], inside)}
+        two = {**two, k + 1: r(e.args[3], replace(inside, states={**inside.states, first: one}))}
+    return r(e.args[4], replace(env, states={**env.states, first: one, second: two}))
+
+
 def _let(r: Reference, e: E, env: Inputs) -> Array:
     return r(e.args[1], env.with_array(e.attr, r(e.args[0], env)))
 
@@ -449,6 +465,7 @@ OPERATIONS: dict[str, Callable[[Reference, E, Inputs], Array]] = {
     "slice": _slice,
     "blocks": _blocks,
     "rec": _recurrence,
+    "rec2": _two_recurrences,
     "let": _let,
     "derivative": _derivative,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from keyword import iskeyword
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from matcalc.terms.walk import postorder
 
 from .generate import Generator, Indexed, Problem, Variable
 from .reference import NUMPY, Inputs, Unfit, sine
-from .tree import ONE, E
+from .tree import ONE, E, at_text
 
 Array = Any
 MEMBER_INDEX = "h"
@@ -53,7 +54,7 @@ def draw_inputs(problem: Problem, seed: int) -> Inputs:
     }
     families = {
         f.name: {
-            at: draw_array(rng, "matrix", f.rows.value(sizes), f.cols.value(sizes))
+            at: draw_array(rng, f.kind, f.rows.value(sizes), f.cols.value(sizes))
             for at in range(f.low, f.low + sizes[f.count])
         }
         for f in problem.families.values()
@@ -123,7 +124,7 @@ def asked(e: E, g: Generator, rng: Random) -> Problem:
     member = None
     if wrt in families:
         family = families[wrt]
-        member = (MEMBER_INDEX, 0) if rng.random() < 0.5 else ("", family.low)
+        member = rng.choice(((MEMBER_INDEX, 0), (MEMBER_INDEX, 0), ("", family.low), family.last))
     structured = (
         wrt in variables
         and form == "gradient"
@@ -163,14 +164,12 @@ def declarations(problem: Problem) -> dict[str, str]:
     found = {v.name: v.declared for v in problem.variables.values()}
     for f in problem.families.values():
         range_ = f"{f.name}[i={f.low}..{f.count}{'-1' if f.low == 0 else ''}]"
-        size = Variable(
-            f.name, f.rows, f.cols, "scalar" if f.rows == f.cols == ONE else "vector" if f.cols == ONE else "matrix"
-        )
-        found[range_] = size.declared
+        plain = "scalar" if f.rows == f.cols == ONE else "vector" if f.cols == ONE else "matrix"
+        found[range_] = Variable(f.name, f.rows, f.cols, plain if f.kind == "matrix" else f.kind).declared
     written = " ".join(found) + " ".join(found.values())
     counts = [*problem.integers, *(name for name in problem.sizes if not re.search(rf"\b{name}\b", written))]
     found |= dict.fromkeys(counts, "integer")
-    if problem.member is not None and problem.member[0]:
+    if problem.member is not None and problem.member[0] == MEMBER_INDEX:
         found[MEMBER_INDEX] = "integer"
     found |= dict.fromkeys(problem.functions, "function")
     return found
@@ -179,8 +178,7 @@ def declarations(problem: Problem) -> dict[str, str]:
 def variable_text(problem: Problem) -> str:
     if problem.member is None:
         return problem.wrt
-    name, offset = problem.member
-    return f"{problem.wrt}[{name or offset}]"
+    return f"{problem.wrt}[{at_text(problem.member)}]"
 
 
 # ---------------------------------------------------------------- inputs as the package takes them
@@ -199,7 +197,7 @@ def keywords(problem: Problem, inputs: Inputs) -> dict[str, Any]:
     for name, constants in inputs.functions.items():
         for order, prefix in enumerate(("", "d", "d2", "d3", "d4")):
             given[prefix + name] = lambda x, c=constants, k=order: sine(np, c, k, x)
-    return given | dict(inputs.sizes)
+    return {f"{name}_" if iskeyword(name) else name: value for name, value in (given | dict(inputs.sizes)).items()}
 
 
 def called(function: Callable[..., Any], given: dict[str, Any]) -> Array:

@@ -101,6 +101,18 @@ def closed(e: E, problem: Problem, bound: frozenset[str] = frozenset()) -> bool:
             and closed(body, problem, bound | {name, index})
             and closed(result, problem, bound | {name})
         )
+    if e.op == "rec2":
+        first, second, index, _ = e.attr
+        inside = bound | {first, second}
+        named = {a.attr[0] for part in e.args[2:] for a in part.walk() if a.op == "state"}
+        bodies = all(closed(a, problem, inside | {index}) for a in e.args[2:4])
+        return (
+            inside - bound <= named
+            and bodies
+            and all(
+                closed(a, problem, b) for a, b in zip((*e.args[:2], e.args[4]), (bound, bound, inside), strict=True)
+            )
+        )
     if e.op == "let":
         if not any(a.op == "var" and a.attr == e.attr for a in e.args[1].walk()):
             return False

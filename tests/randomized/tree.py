@@ -293,6 +293,13 @@ def _recurrence(w: Writer, e: E) -> tuple[str, int]:
     return f"({result} where {name}[{first}] = {start}; {name}[{following}] = {body})", POSTFIX
 
 
+def _two_recurrences(w: Writer, e: E) -> tuple[str, int]:
+    first, second, index, _ = e.attr
+    lefts = (f"{first}[0]", f"{second}[0]", f"{first}[{index}+1]", f"{second}[{index}+1]")
+    given = "; ".join(f"{left} = {w.write(arg)}" for left, arg in zip(lefts, e.args[:-1], strict=True))
+    return f"({w.write(e.args[-1])} where {given})", POSTFIX
+
+
 def _derivative(w: Writer, e: E) -> tuple[str, int]:
     kind, variable = e.attr
     return f"{kind}({w.write(e.args[0])}, {variable})", POSTFIX
@@ -333,6 +340,7 @@ _SPECIAL: dict[str, Callable[[Writer, E], tuple[str, int]]] = {
     "slice": _slice,
     "blocks": _blocks,
     "rec": _recurrence,
+    "rec2": _two_recurrences,
     "let": _let,
     "derivative": _derivative,
     "bars": lambda w, e: (f"‖{w.write(e.args[0])}‖", POSTFIX),
