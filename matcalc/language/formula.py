@@ -210,7 +210,7 @@ def _unknown(
         name = _NAMED[stem]
         inference.tell(f"{stem} with a size is the {name} matrix")
         return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
-    sizes = [word is None or word > "1" and word[0].isdigit() or _is_index(inference, word, frame) for word in words]
+    sizes = [word is None or (word > "1" and word[0].isdigit()) or _is_index(inference, word, frame) for word in words]
     if stem == "K" and len(slots) == 2 and (None in words or all(sizes)):
         return Node("call", ["commutation", Node("args", slots, node.start, node.end)], node.start, node.end)
     if None not in words and not any(_is_index(inference, word or "", frame) for word in words):
