@@ -31,7 +31,7 @@ def arrays(term, env):
             family = node.attr.family
             ends = env.size(family.index.lo), env.size(family.index.hi)
             members = [np.asarray(env.member(family, at)) for at in range(ends[0], ends[1] + 1)]
-            given[family.name] = np.array([v[0, 0] if v.shape == (1, 1) else v[:, 0] for v in members])
+            given[family.name] = np.squeeze(members, tuple(a for a in (1, 2) if np.shape(members)[a] == 1))
     return given | {atom.name: size for atom, size in env.sizes.items() if atom.name not in given}
 
 
@@ -78,6 +78,26 @@ def test_a_sum_over_samples_is_no_loop(text):
 @pytest.mark.parametrize("text", ["sum(i=1..N, x[1]*y[i])", "sum(i=1..M, x[i])", "sum(i=1..N, ind(i >= 2)*x[i-1])"])
 def test_what_may_not_exist_stays_a_loop(text):
     assert "for i in" in compile_numpy(term_of(text, SAMPLES + "; M: integer")).source
+
+
+MIXTURES = "x[i=1..N]: vector(n); y[i=1..N]: scalar; m[k=1..K]: vector(n); w[k=1..K]: positive; s[k=1..K]: positive"
+MIXTURES += "; S[k=1..K]: posdef(n); P: posdef(n); V[k=1..K]: matrix(n,n)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grad(sum(i=1..N, log(sum(k=1..K, exp(-1/2*(x[i]-m[k])'*inv(S[k])*(x[i]-m[k]) - 1/2*logdet(S[k]))))), m[1])",
+        "hess(sum(i=1..N, log(sum(k=1..K, w[k]*exp(-1/2*(x[i]-m[k])'*inv(S[k])*(x[i]-m[k]))))), S[1])",
+        "hess(sum(i=1..N, log(sum(k=1..K, w[k]*exp(-norm(x[i]-m[k])^2/(2*s[k]^2))))), m[1])",
+        "grad(sum(i=1..N, log(sum(k=1..K, w[k]*exp(-1/2*(x[i]-m[k])'*inv(P)*(x[i]-m[k]))))), P)",
+        "grad(sum(i=1..N, log(sum(k=1..K, w[k]*exp(-(y[i]-s[k])^2)))), s[1])",
+        "hess(sum(i=1..N, norm(sum(k=1..K, V[k]*tanh(V[k]*x[i]-m[k])))^2), m[1])",
+    ],
+)
+def test_a_sum_over_components_inside_one_over_samples(text):
+    source = agrees(term_of(text, MIXTURES))
+    assert "N + 1)" not in source.split('"""')[-1]
 
 
 def test_the_data_are_seen_through_one_product():

@@ -601,7 +601,8 @@ def test_shared_parts_are_computed_once():
 def test_parts_free_of_the_index_leave_the_loop():
     source = to_numpy(b.sum_over(I1, b.mul(b.inv(S), b.member(P, I1), b.member(X, I1))))
     assert source.index("_lu(S)") < source.index("for i in")
-    nested = b.sum_over(J, b.sum_over(I1, b.mul(row(b.mul(S, b.member(X, J))), b.member(P, I1), b.member(X, I1))))
+    form = b.mul(row(b.mul(S, b.member(X, J))), b.member(P, I1), b.member(P, J), b.member(X, I1))
+    nested = b.sum_over(J, b.sum_over(I1, b.fun("exp", form)))
     (product,) = [line for line in to_numpy(nested).splitlines() if "= S @" in line]
     assert len(product) - len(product.lstrip()) == 8
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ..terms import ops
-from ..terms.dims import Dim, Index, dim, known_nonnegative
+from ..terms.dims import ONE, Dim, Index, dim, known_nonnegative
 from ..terms.leaves import ONE_NUM, sym
 from ..terms.symbols import Loop, Symbol
 from ..terms.term import Term, make
@@ -230,3 +230,14 @@ def guarded(term: Term) -> tuple[list[Term], Sequence[Term]]:
     others = [f for f in factors if f.op is not ops.IND]
     worthwhile = any(f.args or f.op is ops.MEMBER for f in others)
     return (guards, others) if guards and worthwhile else ([], term.args)
+
+
+def places(term: Term) -> list[tuple[Dim, Dim, Dim]]:
+    """The positions that a term looks up, each with its bounds."""
+    if term.op is ops.MEMBER:
+        index = term.attr.family.index
+        return [(term.attr.at, index.lo, index.hi)]
+    if term.op is ops.ENTRY:
+        array = term.args[0]
+        return [(term.attr[0], ONE, array.rows), (term.attr[1], ONE, array.cols)]
+    return [(term.attr[0], ONE, term.attr[1])] if term.op is ops.BASIS else []

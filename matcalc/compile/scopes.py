@@ -12,7 +12,7 @@ from ..terms.leaves import ONE_NUM, indicator
 from ..terms.symbols import Loop, Range, Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder
-from .graph import Graph, Lookup, guarded, is_track
+from .graph import Graph, Lookup, guarded, is_track, places
 
 Key = tuple[Term, "Scope"]
 """A node together with the loop that gives its indices their values."""
@@ -339,7 +339,7 @@ def _trusted(graph: Graph) -> set[Term]:
                 safe.add(term)
         elif is_track(term) or not all(a in safe for a in graph.operands(term)):
             continue
-        elif all(_in_range(*r, names) for r in _places(term)):
+        elif all(_in_range(*r, names) for r in places(term)):
             safe.add(term)
     return safe
 
@@ -353,22 +353,11 @@ def _safe_steps(lookup: Lookup, names: set[Name]) -> bool:
     last = lookup.at if lookup.part is not None else lookup.at - loop.step
     running: dict[Atom, Dim] = {index: dim(Index(index.level, loop.first, last, index.step))}
     for term in postorder(lookup.track.args[1]):
-        for place in _places(term):
+        for place in places(term):
             at, lo, hi = (substitute(d, running) for d in place)
             if not _in_range(at, lo, hi, names):
                 return False
     return True
-
-
-def _places(term: Term) -> list[tuple[Dim, Dim, Dim]]:
-    """The positions that a term looks up, each with its bounds."""
-    if term.op is ops.MEMBER:
-        index = term.attr.family.index
-        return [(term.attr.at, index.lo, index.hi)]
-    if term.op is ops.ENTRY:
-        array = term.args[0]
-        return [(term.attr[0], ONE, array.rows), (term.attr[1], ONE, array.cols)]
-    return [(term.attr[0], ONE, term.attr[1])] if term.op is ops.BASIS else []
 
 
 def _in_range(at: Dim, lo: Dim, hi: Dim, sizes: set[Name]) -> bool:

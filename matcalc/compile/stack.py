@@ -8,19 +8,15 @@ products that are linear in something constant draw it out, so that quadratic fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..terms import build, ops
-from ..terms.dims import ONE, Dim, Index, dim, known_nonnegative
-from ..terms.ops import Op
-from ..terms.symbols import Family, Range
+from ..terms.dims import ONE
+from ..terms.symbols import Range
 from ..terms.term import Term
-from ..terms.walk import postorder, rebuild
-from .primitives import COUNTING, GROUP, STACK, STACKSUM, WEIGHTED, apply
-
-
-class NotStacked(Exception):
-    """Something in a sum has no form as a stacked array."""
+from ..terms.walk import contains, postorder, rebuild
+from .members import Members, NotStacked
+from .primitives import GROUP, STACKSUM, WEIGHTED, apply
 
 
 def stacked(roots: Sequence[Term]) -> list[Term]:
@@ -32,12 +28,50 @@ def stacked(roots: Sequence[Term]) -> list[Term]:
     def change(term: Term, args: tuple[Term, ...]) -> Term | None:
         if term.op is not ops.SUM or term in inside:
             return None
-        try:
-            return Stacking(term.attr).total(args[0])
-        except NotStacked:
-            return None
+        found = _total(term.attr, args[0])
+        if found is None and args[0] is not term.args[0]:  # the sums inside as products, or this one
+            found = _total(term.attr, term.args[0])
+            if found is not None and not _better(found, term, args[0]):
+                return None
+        return found
 
     return [rebuild(root, change) for root in roots]
+
+
+def _total(over: Range, body: Term) -> Term | None:
+    """The sum of a body as a product; None where that is not possible."""
+    try:
+        return Stacking(over).total(body)
+    except NotStacked:
+        return None
+
+
+def _better(found: Term, term: Term, body: Term) -> bool:
+    """Whether a sum is better as ``found`` than as a loop over its index with ``body`` inside.
+
+    Fewer loops inside one another are; where there are as many, a loop over what has more families: over the
+    components of a mixture, not over the samples.
+    """
+    loop = build.sum_over(term.attr.index, body)
+    one, other = _loops(found), _loops(loop)
+    return one < other or (one == other and _families(found) > _families(loop))
+
+
+def _loops(root: Term) -> int:
+    """How many loops are inside one another; what does not depend on the index of a loop is computed outside."""
+    depth: dict[Term, int] = {}
+    for term in postorder(root):
+        if term.op.binder:
+            index = term.attr.index
+            inside = [d + (index in inner.indices) for inner, d in depth.items() if contains(term, inner)]
+            depth[term] = max(inside, default=1)
+    return max(depth.values(), default=0)
+
+
+def _families(root: Term) -> int:
+    """The number of families whose members are looked up in loops."""
+    members = (t for t in postorder(root) if t.op is ops.MEMBER and t.attr.at.indices)
+    return len({t.attr.family for t in members if not t.attr.at.indices & root.indices})
 
 
 def _inside_steps(roots: Sequence[Term]) -> set[Term]:
@@ -49,22 +83,12 @@ def _inside_steps(roots: Sequence[Term]) -> set[Term]:
     return found
 
 
-_ENTRYWISE = frozenset({ops.FUN, ops.POLYGAMMA})
 _LINEAR = frozenset({ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.TR, ops.DIAGONAL, ops.TRIL, ops.TRIU, ops.DIAG})
 """What may be done after the sum just as well."""
 
 
-class Stacking:
-    """Terms that depend on one index, for all values of the index at once."""
-
-    def __init__(self, over: Range) -> None:
-        self.index: Index = over.index
-        self.count: Dim = over.index.hi - over.index.lo + 1
-        if over.step != 1:
-            raise NotStacked
-        self.made: dict[Term, Term] = {}
-
-    # ------------------------------------------------------------ the sum
+class Stacking(Members):
+    """Sums over one index."""
 
     def total(self, body: Term) -> Term:
         """The sum of a body over the index."""
@@ -81,6 +105,8 @@ class Stacking:
             return self._matmul([], list(body.args))
         if body.op in _LINEAR:
             return build.with_args(body, (self.total(body.args[0]),))
+        if body.op is ops.SUM:
+            return self._inside(body, self.total)
         if body.op is ops.INNER or (body.op is ops.KRON and len(body.args) == 2):
             return self._bilinear(body)
         if body.op is ops.MEMBER and not (body.cols is ONE or body.rows is ONE):
@@ -126,6 +152,12 @@ class Stacking:
         if array.op is ops.ADD:
             parts = (self._weighted(build.times(*varying), part) for part in array.args)
             return build.smul(build.times(*fixed), build.add(*parts))
+        if array.op is ops.SCALE:
+            inside = self._weighted(build.times(*varying, array.args[0]), array.args[1])
+            return build.smul(build.times(*fixed), inside)
+        if array.op is ops.SUM:
+            inside = self._inside(array, lambda body: self._weighted(build.times(*varying), body))
+            return build.smul(build.times(*fixed), inside)
         if array.op is ops.MUL:
             return build.smul(build.times(*fixed), self._matmul([weight], list(array.args)))
         if array.op in _LINEAR:
@@ -181,6 +213,12 @@ class Stacking:
             outer = cuts[0]
             a, b = build.mul(*middle[:outer]), build.mul(*middle[outer:])
             return build.mul(*left, self._outer(weights, a, build.transpose(b)), *right)
+        if len(middle) > 2 and middle[0].op is ops.DIAG and middle[-1].op is ops.DIAG:
+            between = build.mul(*middle[1:-1])  # diag(u)*M*diag(v) = M .* (u*v')
+            if self.index not in between.indices:
+                self._constant(between)
+                pairs = self._outer(weights, middle[0].args[0], middle[-1].args[0])
+                return build.mul(*left, build.had(between, pairs), *right)
         if cols is ONE:
             inside = build.mul(*middle)
             return build.mul(*left, self._weighted_one(weights, inside, whole=True), *right)
@@ -191,6 +229,15 @@ class Stacking:
             if term.op is ops.ADD:
                 return build.add(*(self._weighted_one(weights, part) for part in term.args))
             return build.with_args(term, (self._weighted_one(weights, term.args[0]),))
+        if self.index in term.indices and term.cols is not ONE and term.rows is not ONE:
+            if term.op is ops.SUM:
+                return self._inside(term, lambda body: self._weighted_one(weights, body))
+            if term.op is ops.SCALE:
+                fixed, varying = self._separated(term.args[0])
+                more = [build.had(*weights, self._weights(varying))] if varying else weights
+                return build.smul(build.times(*fixed), self._weighted_one(more, term.args[1]))
+            if term.op is ops.MUL and len(term.args) > 1:
+                return self._matmul(weights, list(term.args))
         if term.cols is not ONE and term.rows is ONE:
             return build.transpose(self._weighted_one(weights, build.transpose(term)))
         if term.cols is ONE:
@@ -236,192 +283,3 @@ class Stacking:
             values = self.each(build.mul(*factors))
             return build.inner(values, weights[0]) if weights else build.total(values)
         return build.inner(matrix, self._outer(weights, build.transpose(factors[0]), factors[-1]))
-
-    # ------------------------------------------------------------ each member
-
-    def each(self, root: Term) -> Term:
-        """A scalar as the vector of its values, a column as the matrix whose rows are its values."""
-        stack = [root]
-        while stack:
-            term = stack[-1]
-            if term in self.made:
-                stack.pop()
-                continue
-            needed = [a for a in self._needed(term) if a not in self.made]
-            if needed:
-                stack += needed
-                continue
-            self.made[term] = self._each(term)
-            stack.pop()
-        return self.made[root]
-
-    def _needed(self, term: Term) -> Sequence[Term]:
-        """The parts of which the values are needed first."""
-        if self.index not in term.indices:
-            return ()
-        if term.op is ops.MUL:
-            varying = [f for f in term.args if self.index in f.indices]
-            return [f if f.cols is ONE else build.transpose(f) for f in varying if f.cols is ONE or f.rows is ONE]
-        return term.args
-
-    def _each(self, term: Term) -> Term:
-        if not (term.cols is ONE or term.rows is ONE) or term.op.binder:
-            raise NotStacked
-        if self.index not in term.indices:
-            return self._repeated(term)
-        found = _EACH.get(term.op)
-        if found is not None:
-            return found(self, term)
-        args = [self.made[a] for a in term.args]
-        if term.op in _ENTRYWISE:
-            return build.with_args(term, tuple(args))
-        raise NotStacked
-
-    def _repeated(self, term: Term) -> Term:
-        """What is the same for all members."""
-        self._constant(term)
-        ones = build.ones(self.count)
-        if term.is_scalar:
-            return build.scale(term, ones)
-        return build.mul(ones, term if term.rows is ONE else build.transpose(term))
-
-    def _constant(self, term: Term) -> None:
-        """What is looked up in a family may not exist when the sum is empty."""
-        for part in postorder(term):
-            if part.op in (ops.STATE, ops.ENTRY, ops.PROD) or (part.op is ops.MEMBER and not _exists(part)):
-                raise NotStacked
-
-    def _whole(self, term: Term) -> Family:
-        """The family of which the sum runs over all members."""
-        family: Family = term.attr.family
-        index = family.index
-        if family.rows.indices or family.cols.indices:
-            raise NotStacked
-        if term.attr.at is not dim(self.index) or index.lo is not self.index.lo or index.hi is not self.index.hi:
-            raise NotStacked
-        return family
-
-    def _member(self, term: Term) -> Term:
-        family: Family = term.attr.family
-        shift = term.attr.at - dim(self.index)
-        if shift.constant is None or family.rows.indices or family.cols.indices:
-            raise NotStacked
-        lo, hi = self.index.lo + shift, self.index.hi + shift
-        if lo.indices or hi.indices:
-            raise NotStacked
-        if not (known_nonnegative(lo - family.index.lo) and known_nonnegative(family.index.hi - hi)):
-            raise NotStacked
-        return apply(STACK, attr=(family, lo, hi))
-
-    def _integer(self, term: Term) -> Term:
-        if term.attr is not self.index or self.index.lo.indices or self.index.hi.indices:
-            raise NotStacked
-        return apply(COUNTING, attr=(self.index.lo, self.index.hi))
-
-    def _times(self, term: Term) -> Term:
-        return build.had(*(self.made[a] for a in term.args))
-
-    def _scale(self, term: Term) -> Term:
-        scalar, array = term.args
-        if self.index not in scalar.indices:
-            return build.smul(scalar, self.made[array])
-        return build.mul(build.diag(self.made[scalar]), self.made[array])
-
-    def _power(self, term: Term) -> Term:
-        base, exponent = term.args
-        if self.index in exponent.indices:
-            raise NotStacked
-        return build.power_of(self.made[base], exponent)
-
-    def _chain(self, term: Term) -> Term:
-        factors = list(term.args)
-        cuts = [0, *(k for k in range(1, len(factors)) if factors[k].rows is ONE), len(factors)]
-        if len(cuts) > 2:
-            raise NotStacked
-        if term.rows is ONE and term.cols is ONE:
-            return self._scalar(factors)
-        if term.rows is ONE:
-            factors = [build.transpose(f) for f in reversed(factors)]
-        return self._column(factors)
-
-    def _column(self, factors: Sequence[Term]) -> Term:
-        """The rows of A*B*x: those of x, times (A*B)'."""
-        *matrices, column = factors
-        for f in matrices:
-            if self.index in f.indices:
-                raise NotStacked
-            self._constant(f)
-        if not matrices:
-            return self.each(column)
-        if self.index not in column.indices:
-            raise NotStacked
-        return build.mul(self.each(column), *(build.transpose(f) for f in reversed(matrices)))
-
-    def _scalar(self, factors: Sequence[Term]) -> Term:
-        """The values of x'*A*y."""
-        row, *middle, column = factors
-        left = build.transpose(row)
-        if self.index not in left.indices:
-            self._constant(left)
-            return build.mul(self._column([*middle, column]), left)
-        if self.index not in column.indices:
-            for f in (*middle, column):
-                self._constant(f)
-                if self.index in f.indices:
-                    raise NotStacked
-            return build.mul(self.each(left), build.mul(*middle, column))
-        rows = build.had(self.each(left), self._column([*middle, column]))
-        return build.mul(rows, build.ones(rows.cols))
-
-    def _sum(self, term: Term) -> Term:
-        rows = self.made[term.args[0]]
-        return build.mul(rows, build.ones(rows.cols))
-
-    def _norm(self, term: Term) -> Term:
-        rows = self.made[term.args[0]]
-        squares = build.had(rows, rows)
-        return build.fun("sqrt", build.mul(squares, build.ones(rows.cols)))
-
-    def _inner(self, term: Term) -> Term:
-        if term.args[0].cols is not ONE:
-            raise NotStacked
-        rows = build.had(*(self.made[a] for a in term.args))
-        return build.mul(rows, build.ones(rows.cols))
-
-    def _entry(self, term: Term) -> Term:
-        i, j = term.attr
-        if self.index in i.indices or self.index in j.indices:
-            raise NotStacked
-        rows = self.made[term.args[0]]
-        at = i if term.args[0].cols is ONE else j
-        return build.submatrix(rows, 1, rows.rows, at, at)
-
-
-def _exists(member: Term) -> bool:
-    """True for the member at an index that runs through its family: with the index there is the member."""
-    at, family = member.attr.at.atom, member.attr.family.index
-    return isinstance(at, Index) and at.lo is family.lo and at.hi is family.hi
-
-
-def _of_rows(make: Callable[[Term], Term]) -> Callable[[Stacking, Term], Term]:
-    return lambda s, term: make(s.made[term.args[0]])
-
-
-_EACH: dict[Op, Callable[[Stacking, Term], Term]] = {
-    ops.MEMBER: Stacking._member,
-    ops.INT: Stacking._integer,
-    ops.ADD: lambda s, term: build.add(*(s.made[a] for a in term.args)),
-    ops.TIMES: Stacking._times,
-    ops.SCALE: Stacking._scale,
-    ops.HAD: Stacking._times,
-    ops.POW: Stacking._power,
-    ops.MUL: Stacking._chain,
-    ops.TRANSPOSE: _of_rows(lambda rows: rows),
-    ops.VEC: _of_rows(lambda rows: rows),
-    ops.TOTAL: Stacking._sum,
-    ops.NORM: Stacking._norm,
-    ops.INNER: Stacking._inner,
-    ops.ENTRY: Stacking._entry,
-    ops.LOGSUMEXP: _of_rows(build.logsumexp_rows),
-    ops.SOFTMAX: _of_rows(build.softmax_rows),
-}
