@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -22,15 +23,21 @@ class GeneratedFunction:
     ``accept`` names further arguments that may be given and are not used.
     """
 
+    def __new__(cls, source: str, name: str, accept: Iterable[str] = ()) -> GeneratedFunction:
+        """Each is the only instance of a class of its own, by which a call is the call of the function itself."""
+        return object.__new__(type(cls.__name__, (cls,), {}))
+
     def __init__(self, source: str, name: str, accept: Iterable[str] = ()) -> None:
         self.source, self.name = source, name
         self.accept = tuple(sorted({identifier(a) for a in accept}))
         place = f"<matcalc {name} {blake2b(source.encode(), digest_size=6).hexdigest()}>"
-        space: dict[str, Any] = {"__name__": "matcalc.generated"}
-        exec(compile(source, place, "exec"), space)
+        tree = ast.parse(source, place)
+        self.arguments: tuple[str, ...] = _checked(tree, name)
+        space: dict[str, Any] = {"__name__": "matcalc.generated", _MISSING: _MISSING, _AMENDED: self._amended}
+        exec(compile(tree, place, "exec"), space)
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
         self._function: Callable[..., Any] = space[name]
-        self.arguments: tuple[str, ...] = _keywords(self._function)
+        type.__setattr__(type(self), "__call__", staticmethod(self._function))
         self._wanted = frozenset(self.arguments)
         self.__signature__ = Signature(
             [Parameter(a, Parameter.KEYWORD_ONLY) for a in sorted({*self.arguments, *self.accept})]
@@ -40,12 +47,11 @@ class GeneratedFunction:
 
     def __call__(self, **values: Any) -> Any:
         """The value.  Raises :class:`MatcalcError` that names what is missing or unknown."""
-        try:
-            return self._function(**values)
-        except TypeError:
-            if values.keys() == self._wanted:
-                raise
-        return self._function(**self._given(values))
+        return self._function(**values)
+
+    def _amended(self, values: dict[str, Any]) -> Any:
+        """The value, where names are not those of the source.  Raises :class:`MatcalcError`."""
+        return self._function(**self._given({k: v for k, v in values.items() if v is not _MISSING}))
 
     def _given(self, values: dict[str, Any]) -> dict[str, Any]:
         """The arguments under their names in the source, those that are not used left out."""
@@ -66,9 +72,31 @@ class GeneratedFunction:
         return GeneratedFunction, (self.source, self.name, self.accept)
 
 
-def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
-    code = function.__code__
-    return tuple(code.co_varnames[: code.co_kwonlyargcount])
+_MISSING, _MORE, _AMENDED = "_matcalc_missing", "_matcalc_more", "_matcalc_amended"
+
+
+def _checked(module: ast.Module, name: str) -> tuple[str, ...]:
+    """The arguments of a function, which from now on notices at once when it is given others.
+
+    Its head becomes ``def f(*, A=missing, **more)``, and behind the docstring comes
+    ``if more or A is missing: return amended({...})``.
+    """
+    head = next(node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    names = tuple(a.arg for a in head.args.kwonlyargs)
+    conditions = [f"{a} is {_MISSING}" for a in names]
+    given = ", ".join([*(f"{a!r}: {a}" for a in names), f"**{_MORE}"])
+    text = (
+        f"def f(*, {''.join(f'{a}={_MISSING}, ' for a in names)}**{_MORE}):\n"
+        f"  if {' or '.join([_MORE, *conditions])}:\n    return {_AMENDED}({{{given}}})"
+    ).replace("(*, **", "(**")
+    (model,) = ast.parse(text).body
+    assert isinstance(model, ast.FunctionDef)
+    head.args = model.args
+    head.body.insert(1 if ast.get_docstring(head, clean=False) is not None else 0, model.body[0])
+    for node in (*ast.walk(head.args), *ast.walk(model.body[0])):
+        if hasattr(node, "lineno"):
+            ast.copy_location(node, head)
+    return names
 
 
 def compile_numpy(
