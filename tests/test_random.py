@@ -85,6 +85,12 @@ STEPS = {
         "B: matrix(n,n); C[i=1..N]: matrix(m,n); R[i=1..N]: matrix(n,m)",
         "jacobian",
     ),
+    "members under indices that a rule renamed": (
+        "prod(i=0..q-1, exp(H[i]))",
+        "H[0]",
+        "H[i=0..q-1]: matrix(n,n)",
+        "jacobian",
+    ),
     "members before the one that varies": (
         "tr(C*prod(j=0..q-1, M[j]))",
         "M[h]",

@@ -170,7 +170,7 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
         mapping: dict[Term, Term] = {}
         conditions: dict[Condition, None] = {}
         rule = ""
-        varies |= dependents(line.term, targets)  # what a rule made is new
+        varies |= dependents(line.term, [*targets, *_members(line.term, targets)])  # what a rule made is new
         for place in places:
             node = place.args[0]
             local = line.system.local_differential(node, varies)
@@ -179,6 +179,12 @@ def _differentiate(line: _Line, targets: set[Term]) -> None:
                 mapping[place] = sum_out(build.sum_of(local.pieces, node.rows, node.cols), local.summed)
                 conditions.update(dict.fromkeys(local.conditions))
         line.to(rule, replace_outermost(line.term, mapping), tuple(conditions))
+
+
+def _members(term: Term, targets: set[Term]) -> list[Term]:
+    """The members in a term of the families that vary; a rule may have renamed their indices."""
+    families = {t.attr.family for t in targets if t.op is ops.MEMBER}
+    return [t for t in postorder(term) if t.op is ops.MEMBER and t.attr.family in families]
 
 
 Pair = tuple[Term, Term, tuple[Index, ...]]
