@@ -25,8 +25,11 @@ from .squares import squared
 WIDTH = 3
 """So many forms of a sum are followed at a time."""
 
-MAX_FORMS = 300
-"""So many forms are looked at for one sum, those of the sums inside them counted."""
+MAX_FORMS = 400
+"""So many forms are looked at for one sum, those of the sums inside them counted; a long one counts as several."""
+
+LONG = 50
+"""A form counts once more for each so many nodes, written out."""
 
 MAX_ADDENDS = 24
 """Of sums with more addends only the largest common factor is taken out, step by step."""
@@ -392,12 +395,12 @@ class Collector:
         seen = {start}
         for _ in range(len(total.args)):
             forms = []
-            for form in frontier:
+            for form in frontier if self.left != 0 else ():
                 for new in self._forms(form):
                     if self.left is not None:
                         if not self.left:
                             break
-                        self.left -= 1
+                        self.left = max(0, self.left - 1 - new.weight // LONG)
                     if new not in seen:
                         seen.add(new)
                         forms.append((cost(new), new.key, new))

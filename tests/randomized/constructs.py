@@ -322,7 +322,7 @@ def definite(g: Generator, n: Size, d: int) -> E:
     roll = g.rng.random()
     if (d <= 0 or roll < 0.3) and n.atomic:
         running = g.indices[-1] if g.indices else None
-        if running and running.high[0] in ("N", "q") and g.chance(0.4):
+        if running and running.high in (("N", running.low - 1), ("q", running.low - 1)) and g.chance(0.4):
             return g.member(n, n, running, ("posdef",))
         return g.variable(n, n, ("posdef",))
     if roll < 0.6:

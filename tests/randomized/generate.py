@@ -265,7 +265,7 @@ class Generator:
             if e.shape == (rows, cols):
                 found.append(("let", 3.0, lambda d, e=e: e))
         for index in self.indices[-2:]:
-            if rows.atomic and cols.atomic and index.high[0] in ("N", "q"):
+            if rows.atomic and cols.atomic and index.high in (("N", index.low - 1), ("q", index.low - 1)):
                 found.append(("member", 3.0, lambda d, i=index: self.member(rows, cols, i)))
             if rows == ONE and cols == ONE:
                 found.append(("index", 0.5, lambda d, i=index: E("index", (), ONE, ONE, (i.name, 0))))
