@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..terms import build, ops
@@ -16,6 +17,7 @@ Power = tuple[Term, Number]
 _UNITS = frozenset({ops.EYE, ops.ONES})
 
 
+@lru_cache(maxsize=1 << 13)
 def cost(term: Term) -> tuple[int, int, int]:
     """What a form costs: the nodes of its shared graph, what is written out, the numbers inside sums.
 

@@ -19,7 +19,7 @@ from ..terms.ops import Op
 from ..terms.term import Number, Term
 from ..terms.walk import substitute_indices
 from .addends import MAKE, Addend, Power, as_power, cost, join, negated, raised, split, unsigned
-from .fractions import over_one
+from .fractions import denominators, over_one
 from .squares import squared
 
 WIDTH = 3
@@ -30,6 +30,9 @@ MAX_FORMS = 400
 
 LONG = 50
 """A form counts once more for each so many nodes, written out."""
+
+ONE_DENOMINATOR = 5
+"""So many forms count the search for what cancels over one denominator."""
 
 MAX_ADDENDS = 24
 """Of sums with more addends only the largest common factor is taken out, step by step."""
@@ -422,7 +425,10 @@ class Collector:
                 yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
         for other in (*squared(core, self.simplify), *_blocks(core), *self._one_sum(core)):
             yield build.smul(build.num(number), other)
-        for numerator, under in over_one(core, self.simplify):
+        found = denominators(core)
+        if self.left is not None:
+            self.left = max(0, self.left - ONE_DENOMINATOR * len(found))
+        for numerator, under in over_one(core, found, self.simplify):
             yield build.smul(build.num(number), self.simplify(under.put(under.back, self(numerator))))
 
     def _one_sum(self, total: Term) -> Iterable[Term]:

@@ -18,6 +18,9 @@ Simplify = Callable[[Term], Term]
 MAX_ADDENDS = 8
 """Sums of more addends are left as they are."""
 
+MAX_WEIGHT = 600
+"""Nor are sums of more nodes, written out."""
+
 MAX_PRODUCED = 16
 """No numerator is multiplied out to more addends."""
 
@@ -30,11 +33,16 @@ class Denominator(NamedTuple):
     put: Callable[[Term, Term], Term]
 
 
-def over_one(total: Term, simplify: Simplify) -> Iterable[tuple[Term, Denominator]]:
+def denominators(total: Term) -> list[Denominator]:
+    """What some addends of a sum are divided by."""
+    if total.op is not ops.ADD or len(total.args) > MAX_ADDENDS or total.weight > MAX_WEIGHT:
+        return []
+    return list(_denominators(total))
+
+
+def over_one(total: Term, found: Iterable[Denominator], simplify: Simplify) -> Iterable[tuple[Term, Denominator]]:
     """Numerators in which terms have cancelled, each with its denominator."""
-    if total.op is not ops.ADD or len(total.args) > MAX_ADDENDS:
-        return
-    for denominator in _denominators(total):
+    for denominator in found:
         over = [simplify(denominator.put(denominator.times, addend)) for addend in total.args]
         out = [multiplied_out(term, MAX_PRODUCED, simplify) or term for term in over]
         numerator = build.add(*out)
