@@ -13,6 +13,7 @@ from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..language.syntax import Node
 from ..solving import extremum as solving
+from ..solving.declared import declared
 from ..solving.equation import Equation, Solution
 from ..solving.proofs import ProofStep
 from ..terms import ops
@@ -173,7 +174,10 @@ def extremum_of(
             raise MatcalcError(f"an unknown is a variable, not {unknown}")
     rules = system(scope.assumptions)
     wanted = WANTED[word]
+    objective, unknowns, constraints, met = declared(rules, objective, unknowns, constraints)
     found = solving.extremum(rules, objective, unknowns, constraints, wanted)
+    found.equations += [equation for equation, _ in met]
+    found.labels += [label for _, label in met]
     answer = Extremum(rules, found, objective, unknowns, constraints, single, names)
     if wanted is not None and answer.kind != wanted:
         shown = "of undecided kind" if answer.kind == "undecided" else f"a {answer.kind}"

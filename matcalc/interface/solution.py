@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..bounds import bounded
@@ -72,12 +72,19 @@ class Solved:
     @bounded
     def unicode(self) -> str:
         """One line for the terminal."""
-        return "; ".join(f"{Expr(u).unicode()} = {self._shown(u).unicode()}" for u in self._unknowns)
+        from ..output.text import to_unicode
 
-    def _shown(self, unknown: Term) -> Expr:
-        """The value as it is printed: with other unknowns in it where that is shorter."""
+        return self._with_names(to_unicode, "; ", " where ")
+
+    def _with_names(self, write: Callable[[Term, IndexNames], str], between: str, where: str) -> str:
+        """The values as they are printed: with other unknowns in them where that is shorter, large parts named once."""
+        from ..output.naming import with_names
+
         found = self._found
-        return Expr(found.shown.get(unknown, found.values[unknown]), self.names)
+        named = with_names([found.shown.get(u, found.values[u]) for u in self._unknowns], together=True)
+        values, parts = zip(self._unknowns, named.terms, strict=True), named.parts
+        told = [between.join(f"{write(a, self.names)} = {write(b, self.names)}" for a, b in p) for p in (values, parts)]
+        return where.join(filter(None, told))
 
     @bounded
     def latex(self, steps: bool = False) -> str:
@@ -86,7 +93,9 @@ class Solved:
             from ..output.derivation import latex_equations
 
             return latex_equations(self.steps, self.names)
-        return r",\quad ".join(f"{Expr(u).latex()} = {self._shown(u).latex()}" for u in self._unknowns)
+        from ..output.latex import to_latex
+
+        return self._with_names(to_latex, r",\quad ", r" \quad\text{where } ")
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

@@ -58,6 +58,8 @@ def sample(
             name = term.attr.name if term.op is ops.SYM else term.attr.family.name
             given[name] = given.get(name, frozenset()) | {kind}
     for attempt in range(TRIES):
+        if attempt == TRIES // 2:  # such as n > p + q, which few of the usual sizes meet
+            size_hint = range(1, 2 * max(size_hint) + 1)
         draw = _Draw(seed, attempt if require else 0, domain, given)
         env = draw.values(found, _sizes(found, draw, size_hint, profile, sizes or {}))
         if all(_holds(term, kind, env) for term, kind in require):

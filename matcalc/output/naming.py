@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..terms import build, ops
@@ -25,14 +25,18 @@ class Named(NamedTuple):
     parts: list[tuple[Term, Term]]
 
 
-def with_names(terms: Sequence[Term]) -> Named:
+def with_names(terms: Sequence[Term], together: bool = False) -> Named:
     """Name the parts that are used more than once, where one of the terms is long.
 
-    A part is used by its value only: one with a bound index or a recurrence in it stays in its place.
+    A part is used by its value only: one with a bound index or a recurrence in it stays in its place.  The terms
+    are read one by one, or ``together``, where what two of them have in common is used twice.
     """
     if all(term.weight < LONG for term in terms):
         return Named(list(terms), [])
-    shared = _shared(terms)
+    roots = list(dict.fromkeys(terms))
+    groups = [roots] if together else [[root] for root in roots]
+    found = {part for group in groups for part in _shared(group)}
+    shared = sorted(found, key=lambda t: (t.depth, t.key))
     taken = {name for term in terms for name in free_names(term)}
     names: dict[Term, Term] = {}
     number = 0
@@ -50,29 +54,26 @@ def _inside(part: Term, names: dict[Term, Term]) -> Term:
     return replace(part, others)
 
 
-def _shared(terms: Iterable[Term]) -> list[Term]:
-    """The large parts that would be written more than once, inner ones first.
+def _shared(roots: Sequence[Term]) -> Iterator[Term]:
+    """The large parts that would be written more than once.
 
     Counted from the outside: what stands inside a part that has a name is written once, in its place.
     """
-    found: dict[Term, None] = {}
-    for root in dict.fromkeys(terms):
-        times: dict[Term, int] = {root: 1}
-        chains = Chains(root)
-        told: set[Chain] = set()
-        for node in reversed(postorder(root)):
-            count = times.get(node, 0)
-            if count > 1 and _may_have_a_name(node) and not chains.within(node):
-                found[node] = None
-                count = 1
-            chain = chains.of.get(node)
-            if chain is not None:  # a recurrence is told once, whatever the number of its states
-                count = 0 if chain in told else 1
-                told.add(chain)
-            if node.op is not ops.DIFF:
-                for arg in node.args:
-                    times[arg] = min(times.get(arg, 0) + count, 2)
-    return sorted(found, key=lambda t: (t.depth, t.key))
+    times: dict[Term, int] = dict.fromkeys(roots, 1)
+    chains = [Chains(root) for root in roots]
+    told: set[Chain] = set()
+    for node in reversed(postorder(*roots)):
+        count = times.get(node, 0)
+        if count > 1 and _may_have_a_name(node) and not any(c.within(node) for c in chains):
+            yield node
+            count = 1
+        chain = next((c.of[node] for c in chains if node in c.of), None)
+        if chain is not None:  # a recurrence is told once, whatever the number of its states
+            count = 0 if chain in told else 1
+            told.add(chain)
+        if node.op is not ops.DIFF:
+            for arg in node.args:
+                times[arg] = min(times.get(arg, 0) + count, 2)
 
 
 def _may_have_a_name(node: Term) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
-from ..terms import ops
+from ..terms import build, ops
 from ..terms.dims import dim, known_nonnegative
 from ..terms.term import Term
 from .match import instantiate, instantiate_dim, match
@@ -25,6 +25,12 @@ class Reason(NamedTuple):
     rule: str
     premises: tuple[Query, ...] = ()
 
+
+PAIRED = {"symmetric": "symmetric-pair", "skew": "skew-difference"}
+"""The rows that speak of two addends, one the transpose of the other."""
+
+MAX_DEPTH = 12
+"""So far a transposition is taken into a product."""
 
 MAX_OPERANDS = 64
 """Of a sum with more operands than this nothing is concluded."""
@@ -131,6 +137,14 @@ class Facts:
             return True
         if len(term.args) > MAX_OPERANDS:
             return False
+        if term.op is ops.ADD and fact in PAIRED:
+            left = self._unpaired(term, fact)
+            if len(left) < len(term.args):
+                for addend in left:
+                    if not (yield (addend, fact)):
+                        return False
+                self._why[(term, fact)] = Reason(PAIRED[fact], tuple((addend, fact) for addend in left))
+                return True
         open_ended = term.op is ops.MUL and not _may_be_mirrored(term)
         for name in (fact, *sorted(sufficient - {fact})):
             for row in self._rows.get((term.op, name), ()):
@@ -153,6 +167,35 @@ class Facts:
                         self._why[(term, fact)] = Reason(row.name, tuple(premises))
                         return True
         return False
+
+    def _unpaired(self, total: Term, fact: str) -> list[Term]:
+        """The addends of a sum whose transpose, or minus its transpose, is no other addend."""
+        left = dict.fromkeys(total.args)
+        for addend in total.args:
+            other = self._mirrored_term(addend if fact == "symmetric" else build.neg(addend))
+            if addend in left and other in left and other is not addend:
+                del left[addend], left[other]
+        return list(left)
+
+    def _mirrored_term(self, term: Term, depth: int = 0) -> Term:
+        """The transpose of a product, taken into its factors."""
+        if depth > MAX_DEPTH:
+            return build.transpose(term)
+        if term.op is ops.MUL:
+            return build.mul(*(self._mirrored_term(f, depth + 1) for f in reversed(term.args)))
+        if term.op is ops.SCALE:
+            return build.scale(term.args[0], self._mirrored_term(term.args[1], depth + 1))
+        if term.op is ops.ADD:
+            return build.add(*(self._mirrored_term(a, depth + 1) for a in term.args))
+        if term.op is ops.INV:
+            return build.inv(self._mirrored_term(term.args[0], depth + 1))
+        if not term.is_square or not self._symmetric_leaf(term):
+            return build.transpose(term)
+        return term
+
+    def _symmetric_leaf(self, term: Term) -> bool:
+        known = self._implied_by.get("symmetric", frozenset())
+        return not known.isdisjoint(_declared(term)) or any((term, name) in self.assumptions for name in known)
 
     def explain(self, term: Term, fact: str) -> list[tuple[Query, Reason]]:
         """The rows that prove a known fact, conclusions before what they rest on; empty if not known."""

@@ -9,6 +9,7 @@ from ..calculus.system import System
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Number, Term
+from ..terms.walk import postorder
 from .equation import Condition
 from .parts import negative
 from .proofs import reduced
@@ -43,6 +44,8 @@ def told(system: System, conditions: Iterable[Condition]) -> list[Condition]:
     parts: dict[Need, str] = {}
     known: dict[Need, Condition] = {}
     for one in conditions:
+        if _constant(one.term) and system.facts.has(one.term, one.fact):
+            continue  # a size is at least 1
         if one.known:
             known.setdefault((one.term, one.fact), one)
             continue
@@ -55,6 +58,11 @@ def told(system: System, conditions: Iterable[Condition]) -> list[Condition]:
         if need in kept and need not in known:
             found.append(condition(system, need, reason))
     return found
+
+
+def _constant(term: Term) -> bool:
+    """True of a term that is made of numbers and sizes alone."""
+    return all(t.args or t.op in (ops.NUM, ops.INT, ops.EYE, ops.ONES, ops.ZEROS) for t in postorder(term))
 
 
 def _merged(parts: dict[Need, str]) -> dict[Need, str]:
@@ -85,7 +93,8 @@ def taken_apart(system: System, term: Term, fact: str) -> Iterator[Need]:
         yield from taken_apart(system, build.times(build.num(number), rest.args[0]), fact)
         return
     if system.facts.has(term, fact):
-        yield term, fact
+        if not _constant(term):
+            yield term, fact
         return
     parts = _PARTS.get(fact)
     inner = list(parts(system, number, rest)) if parts is not None else None
@@ -143,8 +152,11 @@ def _signed(fact: str, system: System, number: Number, rest: Term) -> Sequence[N
             return [(_product(rest, left), fact)]
     if rest.op is ops.POW and rest.args[1].op is ops.NUM:
         base, exponent = rest.args
-        if exponent is build.MINUS_ONE_NUM:
-            return [(base, "positive" if fact == "positive" else fact), (base, "nonzero")]
+        power = exponent.attr
+        if isinstance(power, int) and power % 2 == 0:
+            return [(base, "nonzero")] if fact == "positive" or power < 0 else []
+        if isinstance(power, int) and power < 0:
+            return [(base, fact), (base, "nonzero")]
         if getattr(exponent.attr, "denominator", 1) == 2:
             return [(base, fact)]
     return [(rest, fact)]

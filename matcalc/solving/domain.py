@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ..calculus.system import System, system
 from ..rewriting.facts import Query
-from ..terms import ops
+from ..terms import build, ops
+from ..terms.dims import Atom, Name, dim
 from ..terms.symbols import Unknown
 from ..terms.term import Term
-from ..terms.walk import dependents
+from ..terms.walk import dependents, postorder
 from .forms import CURVED_FACTS, affine_parts, facts_of, leaves
 
 SMOOTH = frozenset(
@@ -25,6 +27,16 @@ SMOOTH = frozenset(
 ENTIRE = frozenset({"exp", "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "sigmoid", "softplus", "erf", "erfc"})
 ON_POSITIVE = frozenset({"lgamma", "digamma", "trigamma"})
 DEFINITE_ONLY = frozenset({ops.INV, ops.LOGDET, ops.SQRTM, ops.LOGM})
+
+
+def with_sizes(rules: System, terms: Iterable[Term]) -> System:
+    """The rules where every size and number of addends is at least 1: an extremum is of something that is there."""
+    names: set[Atom] = set()
+    for node in postorder(*terms):
+        for size in (*node.shape, *(end for index in node.indices for end in (index.lo, index.hi))):
+            names.update(size.atoms())
+    sizes = frozenset((build.integer(dim(name)), "positive") for name in names if isinstance(name, Name))
+    return rules if sizes <= rules.assumptions else system(rules.assumptions | sizes)
 
 
 class Domain(NamedTuple):

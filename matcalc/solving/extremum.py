@@ -21,8 +21,9 @@ from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .conditions import told
-from .domain import implied
+from .domain import implied, with_sizes
 from .equation import Condition, Equation, Solution, SolveStep
+from .joint import stacked
 from .kind import PointKind, point_kind
 from .solve import solve, structure_conditions
 from .spectral_problems import SpectralExtremum, spectral_extremum
@@ -66,6 +67,7 @@ def extremum(
     for unknown in unknowns:
         if not any(_occurs(t, unknown) for t in (objective, *(c.residual for c in constraints))):
             raise MatcalcError(f"the objective does not depend on {unknown}")
+    rules = with_sizes(rules, (objective, *unknowns, *(c.residual for c in constraints)))
     if len(unknowns) == 1:
         spectral = spectral_extremum(rules, objective, unknowns[0], constraints, wanted)
         if spectral is not None:
@@ -107,6 +109,7 @@ def _stationary(
     put = {u: shown for u, (_, shown) in parametrised.items()}
     function = inside.simplify(replace(objective, put)) if put else objective
     given = [Equation(replace(c.left, put), replace(c.right, put)) for c in constraints] if put else list(constraints)
+    given = stacked(inside, given, free)
     multipliers = _multipliers(given, objective, unknowns)
     lagrangian = build.add(function, *(build.inner(m, c.residual) for m, c in zip(multipliers, given, strict=True)))
     equations = [_vanishing(inside, lagrangian, u) for u in free]

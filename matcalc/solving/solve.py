@@ -26,9 +26,11 @@ from ..terms.term import Term
 from ..terms.walk import contains, replace, size
 from .by_sympy import by_sympy
 from .conditions import Impossible, condition, told
+from .domain import with_sizes
 from .equation import Condition, Equation, Solution, SolveStep, occurrences, under_inverse
 from .fixed_point import fixed_point
 from .inner import through_inverse
+from .joint import jointly
 from .linear import NotRead, by_vec, linear, read_affine
 from .parts import is_polynomial, upright
 from .riccati import quadratic
@@ -89,7 +91,9 @@ def solve(system: System, equations: Sequence[Equation], unknowns: Sequence[Term
     With ``structured`` the conditions say what makes the values have the structure of their unknowns.
     Raises :class:`NoClosedForm` naming the equation that could not be isolated.
     """
-    equations = [part for equation in equations for part in _by_blocks(system, equation)]
+    system = with_sizes(system, (*(e.residual for e in equations), *unknowns))
+    parts = [part for equation in equations for part in _by_blocks(system, equation)]
+    equations = parts if len(parts) <= len(unknowns) else equations
     search = _Elimination(system, list(unknowns), list(equations))
     search.run(list(equations), list(unknowns))
     result = search.result
@@ -171,6 +175,11 @@ class _Elimination:
                     self.contradiction = equation
                     return None
             return []
+        joint = jointly(self.system, equations, unknowns)
+        if joint is not None:
+            together = [_Solved(*part) for part in joint]
+            if unknowns != self.unknowns or self.accept(together):
+                return together
         for equation, unknown, steps in self._candidates(equations, unknowns):
             self.trials += 1
             if self.trials > MAX_TRIALS:

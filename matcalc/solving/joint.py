@@ -1,0 +1,131 @@
+"""Linear equations together: systems with every unknown in every equation, constraints on one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..calculus import derive
+from ..calculus.collect import without_common_number
+from ..calculus.present import present
+from ..calculus.system import System
+from ..errors import MatcalcError
+from ..terms import build, ops
+from ..terms.arithmetic import coefficient
+from ..terms.dims import ONE, ZERO
+from ..terms.term import Term
+from ..terms.walk import contains, replace
+from .conditions import condition
+from .equation import Equation, SolveStep
+from .parts import is_polynomial, negative, upright
+
+FEWEST = 3
+"""Fewer unknowns are eliminated one after the other."""
+
+
+class Part(NamedTuple):
+    """One unknown of a joint system with its value."""
+
+    unknown: Term
+    value: Term
+    steps: list[SolveStep]
+
+
+def jointly(system: System, equations: Sequence[Equation], unknowns: Sequence[Term]) -> list[Part] | None:
+    """``M*[x; y; z] = r`` solved with the inverse of M; None unless every equation holds every unknown linearly."""
+    if len(unknowns) < FEWEST or len(equations) != len(unknowns):
+        return None
+    if not all(t.is_scalar or t.is_vector for t in (*unknowns, *(e.left for e in equations))):
+        return None
+    rows: list[list[Term]] = []
+    known: list[Term] = []
+    for equation in _in_order(equations, unknowns):
+        if not all(contains(equation.residual, u) for u in unknowns):
+            return None
+        read = _coefficients(system, _without_number(equation.residual), unknowns)
+        if read is None:
+            return None
+        row, right = read
+        if coefficient(row[len(rows)])[0] < 0:
+            row, right = [negative(a) for a in row], negative(right)
+        rows.append(row)
+        known.append(right)
+    matrix, given = build.block(rows), build.block([[k] for k in known])
+    if not matrix.is_square:
+        return None
+    stacked = build.block([[u] for u in unknowns])
+    value = build.mul(build.inv(matrix), given)
+    left = build.block([[e.left] for e in _in_order(equations, unknowns)])
+    other = build.block([[e.right] for e in _in_order(equations, unknowns)])
+    system_step = SolveStep(
+        "write as one linear system", Equation(left, other), Equation(build.mul(matrix, stacked), given)
+    )
+    solved = SolveStep(
+        "multiply by the inverse from the left",
+        system_step.after,
+        Equation(stacked, value),
+        (condition(system, (matrix, "invertible")),),
+    )
+    found: list[Part] = []
+    at = ZERO
+    for unknown in unknowns:
+        part = build.submatrix(value, at + 1, at + unknown.rows, ONE, ONE)
+        at = at + unknown.rows
+        taken = SolveStep("take the part of the unknown", solved.after, Equation(unknown, part))
+        found.append(Part(unknown, part, [taken] if found else [system_step, solved, taken]))
+    return found
+
+
+def stacked(system: System, constraints: Sequence[Equation], unknowns: Sequence[Term]) -> list[Equation]:
+    """The constraints, those that are linear in one and the same vector as one: ``[A; B]*x = [a; b]``."""
+    groups: dict[Term, list[tuple[Equation, Term, Term]]] = {}
+    for constraint in constraints:
+        residual = constraint.residual
+        moving = [u for u in unknowns if contains(residual, u)]
+        if len(moving) != 1 or not moving[0].is_vector or not (residual.is_scalar or residual.is_vector):
+            continue
+        read = _coefficients(system, residual, moving)
+        if read is not None:
+            groups.setdefault(moving[0], []).append((constraint, read[0][0], read[1]))
+    found = list(constraints)
+    for unknown, rows in groups.items():
+        if len(rows) > 1:
+            matrix, right = build.block([[row] for _, row, _ in rows]), build.block([[value] for _, _, value in rows])
+            found = [c for c in found if all(c is not other for other, _, _ in rows)]
+            found.append(Equation(build.mul(matrix, unknown), right))
+    return found
+
+
+def _in_order(equations: Sequence[Equation], unknowns: Sequence[Term]) -> list[Equation]:
+    """The equations, each at the place of an unknown of its length where there is one."""
+    left = list(equations)
+    found: list[Equation] = []
+    for unknown in unknowns:
+        one = next((e for e in left if e.left.rows is unknown.rows), left[0])
+        left.remove(one)
+        found.append(one)
+    return found
+
+
+def _without_number(residual: Term) -> Term:
+    """A residual over the number in front of it."""
+    total = coefficient(residual)[1]
+    return coefficient(without_common_number(total))[1] if total.op is ops.ADD else total
+
+
+def _coefficients(system: System, residual: Term, unknowns: Sequence[Term]) -> tuple[list[Term], Term] | None:
+    """The Jacobians of an affine residual in the unknowns, and minus what is left without them."""
+    if not all(is_polynomial(residual, u) for u in unknowns):
+        return None
+    found: list[Term] = []
+    for unknown in unknowns:
+        try:
+            coefficient = derive.derivative(system, residual, unknown).term
+        except MatcalcError:
+            return None
+        coefficient = upright(present(system, coefficient))
+        if any(contains(coefficient, u) for u in unknowns):
+            return None
+        found.append(coefficient)
+    free = replace(residual, {u: build.zeros(*u.shape) if not u.is_scalar else build.ZERO_NUM for u in unknowns})
+    return found, upright(present(system, system.simplify(build.neg(free))))
