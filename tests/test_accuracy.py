@@ -86,8 +86,10 @@ V = RNG.normal(size=(4, 2)) * 3
 
 
 def margins():
-    return [mpmath.mpf(s) * mpmath.fsum(mpmath.mpf(float(a)) * mpmath.mpf(float(b)) for a, b in zip(r, W, strict=True))
-            for s, r in zip(SIGNS.tolist(), X, strict=True)]
+    return [
+        mpmath.mpf(s) * mpmath.fsum(mpmath.mpf(float(a)) * mpmath.mpf(float(b)) for a, b in zip(r, W, strict=True))
+        for s, r in zip(SIGNS.tolist(), X, strict=True)
+    ]
 
 
 def logistic_gradient():

@@ -117,6 +117,14 @@ PROBLEMS = [
     ),
     ("exp(x) - a*x", "x", "x: scalar; a: positive", "log(a)", "strict global minimum"),
     ("x^3 - 3*a*x", "x", "x, a: positive", "sqrt(a)", "strict global minimum"),
+    ("-l/(2*m^2)*sum((x .- m).^2 ./ x)", "m", "x: positive(N); l, m: positive", "sum(x)/N", "strict global maximum"),
+    (
+        "-N/2*logdet(V) - 1/2*sum(i=1..N, (x[i] - m)'*inv(V)*(x[i] - m))",
+        "V",
+        "x[i=1..N], m: vector(n); V: diagonal(n)",
+        "diag(sum(i=1..N, (x[i] - m).^2))/N",
+        "strict local maximum",
+    ),
 ]
 
 
@@ -165,7 +173,62 @@ def test_two_constraints() -> None:
     half = np.linalg.solve(s, c.T)
     expected = half @ np.linalg.solve(c @ half, [r, 1.0])
     assert np.allclose(found.function()(S=s, m=m, r=r), expected)
-    assert sorted(found.multipliers) == ["lambda_1", "lambda_2"]
+    assert list(found.multipliers) == ["lambda_1", "lambda_2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("X = X'", "(Y + Y')/2"),
+        ("2*X' = -2*X", "(Y - Y')/2"),
+        ("diag(diag(X)) - X = zeros(n,n)", "diag(diag(Y))"),
+        ("X = tril(X)", "tril(Y)"),
+        ("triu(X) = X", "triu(Y)"),
+    ],
+)
+def test_a_structure_as_a_constraint(given: str, expected: str) -> None:
+    where = "X, Y: matrix(n,n)"
+    found = mc.extremum("norm(X - Y)^2", "X", where=where, subject_to=[given])
+    assert mc.equal(str(found.solution), expected, where=where)
+    assert found.kind == "minimum"
+    assert any("constraint: " in line for line in found.lines())
+    assert found.check(trials=2).ok
+
+
+def test_symmetric_with_a_secant_condition() -> None:
+    where = "B, A: matrix(n,n); s, y: vector(n)"
+    found = mc.extremum("norm(B - A)^2", "B", where=where, subject_to=["B = B'", "B*s = y"])
+    assert found.kind == "minimum"
+    assert found.check(trials=3).trials == 3
+    rng = np.random.default_rng(1)
+    a, s, y = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
+    b = found.function()(A=a, s=s, y=y)
+    assert np.allclose(b, b.T)
+    assert np.allclose(b @ s, y)
+
+
+def test_a_polynomial_fit_is_one_linear_system() -> None:
+    where = "x, y: vector(n); a, b, c: scalar"
+    found = mc.extremum("norm(y - a*ones(n) - b*x - c*x.^2)^2", ["a", "b", "c"], where=where)
+    assert found.kind == "minimum"
+    assert found.check(trials=2).ok
+    x = np.linspace(-1.0, 2.0, 7)
+    y = np.random.default_rng(0).normal(size=7)
+    fit = found.function()(x=x, y=y)
+    assert np.allclose([fit["a"], fit["b"], fit["c"]], np.polyfit(x, y, 2)[::-1])
+    assert " where v1 = " in found.unicode()
+
+
+def test_sizes_need_no_condition() -> None:
+    found = mc.extremum("logdet(X)", "X", where="X, A: posdef(n); c: positive", subject_to=["tr(A*X) = c"])
+    assert not [c for c in found.conditions if not c.known]
+
+
+def test_conditions_among_themselves() -> None:
+    found = mc.extremum("a*x + b/x", "x", where="a, b, x: scalar")
+    told = {f"{c.term} is {c.fact}" for c in found.conditions if not c.known}
+    assert {"a is positive", "b is positive"} <= told
+    assert not any("/" in one for one in told)
 
 
 EQUATIONS = [

@@ -101,10 +101,14 @@ def sign_inside(term: Term) -> Iterable[Term]:
             yield join(part._replace(number=1, factors=(*part.factors[:i], turned, *part.factors[i + 1 :])))
 
 
+def _upright(factor: Term) -> Term:
+    return factor.args[0] if factor.op is ops.TRANSPOSE else factor
+
+
 def evened(term: Term, both: Set[Term], every: bool = False) -> Term:
     """``(b - a)'*(b - a)`` with the signs of ``(a - b)'*(a - b)``, for sums that occur with ``both`` signs.
 
-    A single sign that would cost a factor -1 stays, unless ``every`` one is to go.
+    A single sign that would cost a factor -1 stays, unless ``every`` one is to go or the product holds both.
     """
     if term.op is ops.NORM:
         return build.with_args(term, (unsigned(term.args[0])[1],)) if term.args[0] in both else term
@@ -118,11 +122,14 @@ def evened(term: Term, both: Set[Term], every: bool = False) -> Term:
     part = split(term)
 
     def turns(factor: Term) -> bool:
-        total = factor.args[0] if factor.op is ops.TRANSPOSE else factor
+        total = _upright(factor)
         return total in both and unsigned(total)[0] < 0
 
     scalars = [i for i, (base, exponent) in enumerate(part.scalars) if _is_odd(exponent) and turns(base)]
     factors = [i for i, factor in enumerate(part.factors) if turns(factor)]
+    straight = {_upright(f) for f in (*part.factors, *(base for base, _ in part.scalars))}
+    bases = [*(part.scalars[i][0] for i in scalars), *(_upright(part.factors[i]) for i in factors)]
+    every = every or not straight.isdisjoint(unsigned(base)[1] for base in bases)
     if (len(scalars) + len(factors)) % 2 and part.number == 1 and not every:
         _ = factors.pop() if factors else scalars.pop()
     sign = (-1) ** (len(scalars) + len(factors))

@@ -343,9 +343,7 @@ def _fits(checks: Sequence[tuple[Dim, int]], env: Env) -> bool:
 class _Draw:
     """All draws of one attempt; each by a generator of its own, started by what is drawn."""
 
-    def __init__(
-        self, seed: int, attempt: int, domain: str, given: Mapping[str, frozenset[str]] | None = None
-    ) -> None:
+    def __init__(self, seed: int, attempt: int, domain: str, given: Mapping[str, frozenset[str]] | None = None) -> None:
         if domain not in _DOMAINS:
             raise MatcalcError(f"there is no domain {domain}: {', '.join(_DOMAINS)}")
         self.seed, self.attempt, self.domain = seed, attempt, domain

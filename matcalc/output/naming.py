@@ -31,7 +31,7 @@ def with_names(terms: Sequence[Term], together: bool = False) -> Named:
     A part is used by its value only: one with a bound index or a recurrence in it stays in its place.  The terms
     are read one by one, or ``together``, where what two of them have in common is used twice.
     """
-    if all(term.weight < LONG for term in terms):
+    if (sum if together else max)(term.weight for term in terms) < LONG:
         return Named(list(terms), [])
     roots = list(dict.fromkeys(terms))
     groups = [roots] if together else [[root] for root in roots]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from ..calculus.system import System
+from ..calculus.system import system as with_assumptions
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.term import Number, Term
@@ -17,6 +18,7 @@ from .proofs import reduced
 Need = tuple[Term, str]
 
 ASSUMED = "assumed"
+SIGNED = ("positive", "nonneg", "nonzero", "posdef", "psd")
 
 
 class Impossible(Exception):
@@ -51,13 +53,30 @@ def told(system: System, conditions: Iterable[Condition]) -> list[Condition]:
             continue
         for need in taken_apart(system, one.term, one.fact):
             parts.setdefault(need, one.reason)
-    merged = _merged(parts)
+    merged = _among_themselves(system, _merged(parts))
     kept = reduced(merged)
     found: list[Condition] = list(known.values())
     for need, reason in merged.items():
         if need in kept and need not in known:
             found.append(condition(system, need, reason))
     return found
+
+
+def _among_themselves(system: System, needs: dict[Need, str]) -> dict[Need, str]:
+    """``a > 0, a/b ≥ 0, b ≠ 0`` is ``a > 0, b > 0``: each need where those on variables hold."""
+    simple = frozenset(n for n in needs if n[0].op is ops.SYM and n[1] in SIGNED)
+    if not simple or len(simple) == len(needs):
+        return needs
+    inside = with_assumptions(system.assumptions | simple)
+    parts: dict[Need, str] = {}
+    for need, reason in needs.items():
+        if need in simple:
+            parts.setdefault(need, reason)
+            continue
+        for part in taken_apart(inside, *need):
+            if not inside.facts.has(*part):
+                parts.setdefault(part, reason)
+    return _merged(parts)
 
 
 def _constant(term: Term) -> bool:
@@ -113,9 +132,16 @@ def _nonzero(system: System, number: Number, rest: Term) -> Sequence[Need]:
         return [(f, "nonzero") for f in rest.args]
     if rest.op is ops.POW:
         return [(rest.args[0], "nonzero")]
+    if rest.op is ops.NORM and rest.args[0].is_vector:
+        return [(_gram(system, rest.args[0]), "nonzero")]
     if rest.op is ops.FUN and rest.attr == "exp":
         return []
     return [(_signless(rest), "nonzero")]
+
+
+def _gram(system: System, vector: Term) -> Term:
+    """x'x, which is positive where the norm of x is."""
+    return system.simplify(build.mul(build.transpose(vector), vector))
 
 
 def _signless(term: Term) -> Term:
@@ -150,6 +176,8 @@ def _signed(fact: str, system: System, number: Number, rest: Term) -> Sequence[N
         if known:
             left = [f for f in rest.args if f not in known]
             return [(_product(rest, left), fact)]
+    if rest.op is ops.NORM and rest.args[0].is_vector:
+        return [(_gram(system, rest.args[0]), fact)]
     if rest.op is ops.POW and rest.args[1].op is ops.NUM:
         base, exponent = rest.args
         power = exponent.attr

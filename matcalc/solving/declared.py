@@ -34,9 +34,7 @@ class Declared(NamedTuple):
     """The constraints that every value with the structure meets, with what they say."""
 
 
-def declared(
-    rules: System, objective: Term, unknowns: Sequence[Term], constraints: Sequence[Equation]
-) -> Declared:
+def declared(rules: System, objective: Term, unknowns: Sequence[Term], constraints: Sequence[Equation]) -> Declared:
     """The problem with every constraint that asks for a structure taken into the declaration of its unknown."""
     result = Declared(objective, list(unknowns), [], [])
     todo = list(constraints)

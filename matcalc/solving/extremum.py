@@ -16,14 +16,14 @@ from ..calculus.system import System, system
 from ..errors import MatcalcError, NoClosedForm, ShapeError
 from ..output.text import to_unicode
 from ..terms import build, ops
-from ..terms.dims import ONE
+from ..terms.dims import ONE, ZERO
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, postorder, replace
 from .conditions import told
 from .domain import implied, with_sizes
 from .equation import Condition, Equation, Solution, SolveStep
-from .joint import stacked
+from .joint import Stacked, stacked
 from .kind import PointKind, point_kind
 from .solve import solve, structure_conditions
 from .spectral_problems import SpectralExtremum, spectral_extremum
@@ -108,8 +108,9 @@ def _stationary(
     free = tuple(parametrised.get(u, (u, u))[0] for u in unknowns)
     put = {u: shown for u, (_, shown) in parametrised.items()}
     function = inside.simplify(replace(objective, put)) if put else objective
-    given = [Equation(replace(c.left, put), replace(c.right, put)) for c in constraints] if put else list(constraints)
-    given = stacked(inside, given, free)
+    asked = [Equation(replace(c.left, put), replace(c.right, put)) for c in constraints] if put else list(constraints)
+    together = stacked(inside, asked, free)
+    given = [one.equation for one in together]
     multipliers = _multipliers(given, objective, unknowns)
     lagrangian = build.add(function, *(build.inner(m, c.residual) for m, c in zip(multipliers, given, strict=True)))
     equations = [_vanishing(inside, lagrangian, u) for u in free]
@@ -121,7 +122,7 @@ def _stationary(
     for value in values.values():
         if any(contains(value, m) for m in multipliers):
             raise NoClosedForm("the multipliers of the constraints could not be eliminated")
-    conditions = told(rules, [*found.conditions, *structure_conditions(rules, values)])
+    conditions = told(rules, [*found.conditions, *structure_conditions(inside, values)])
     kind = point_kind(rules, objective, unknowns, values, constraints, conditions)
     hidden = [t for t in found.values if t not in unknowns]
     return Extremum(
@@ -131,7 +132,7 @@ def _stationary(
         [*equations, *given],
         [*(f"gradient of {of} in {to_unicode(u)} is 0" for u in free), *("constraint" for _ in given)],
         kind,
-        {m: found.values[m] for m in multipliers},
+        _each(together, asked, {m: found.values[m] for m in multipliers}, _multipliers(asked, objective, unknowns)),
         {u: v for u, v in found.shown.items() if u in unknowns and not any(contains(v, t) for t in hidden)},
         {t: found.values[t] for t in hidden},
     )
@@ -184,6 +185,22 @@ def _multipliers(constraints: Sequence[Equation], objective: Term, unknowns: Seq
         taken.add(name)
         made.append(build.sym(Symbol(name, *constraint.residual.shape)))
     return made
+
+
+def _each(
+    together: Sequence[Stacked], constraints: Sequence[Equation], values: dict[Term, Term], names: Sequence[Term]
+) -> dict[Term, Term]:
+    """The multipliers of the constraints one by one, in their order."""
+    if all(len(one.parts) == 1 for one in together):
+        return values
+    found: dict[Equation, Term] = {}
+    for one, value in zip(together, values.values(), strict=True):
+        at = ZERO
+        for part in one.parts:
+            rows = part.residual.rows
+            found[part] = value if len(one.parts) == 1 else build.submatrix(value, at + 1, at + rows)
+            at = at + rows
+    return {name: found[constraint] for name, constraint in zip(names, constraints, strict=True)}
 
 
 def _vanishing(rules: System, objective: Term, unknown: Term) -> Equation:

@@ -76,23 +76,30 @@ def jointly(system: System, equations: Sequence[Equation], unknowns: Sequence[Te
     return found
 
 
-def stacked(system: System, constraints: Sequence[Equation], unknowns: Sequence[Term]) -> list[Equation]:
+class Stacked(NamedTuple):
+    """A constraint, and the ones that it is made of."""
+
+    equation: Equation
+    parts: tuple[Equation, ...]
+
+
+def stacked(system: System, constraints: Sequence[Equation], unknowns: Sequence[Term]) -> list[Stacked]:
     """The constraints, those that are linear in one and the same vector as one: ``[A; B]*x = [a; b]``."""
-    groups: dict[Term, list[tuple[Equation, Term, Term]]] = {}
+    rows: dict[Term, list[tuple[Equation, Term, Term]]] = {}
     for constraint in constraints:
         residual = constraint.residual
         moving = [u for u in unknowns if contains(residual, u)]
-        if len(moving) != 1 or not moving[0].is_vector or not (residual.is_scalar or residual.is_vector):
-            continue
-        read = _coefficients(system, residual, moving)
-        if read is not None:
-            groups.setdefault(moving[0], []).append((constraint, read[0][0], read[1]))
-    found = list(constraints)
-    for unknown, rows in groups.items():
-        if len(rows) > 1:
-            matrix, right = build.block([[row] for _, row, _ in rows]), build.block([[value] for _, _, value in rows])
-            found = [c for c in found if all(c is not other for other, _, _ in rows)]
-            found.append(Equation(build.mul(matrix, unknown), right))
+        if len(moving) == 1 and moving[0].is_vector and (residual.is_scalar or residual.is_vector):
+            read = _coefficients(system, residual, moving)
+            if read is not None:
+                rows.setdefault(moving[0], []).append((constraint, read[0][0], read[1]))
+    together = {unknown: group for unknown, group in rows.items() if len(group) > 1}
+    taken = [constraint for group in together.values() for constraint, _, _ in group]
+    found = [Stacked(c, (c,)) for c in constraints if all(c is not other for other in taken)]
+    for unknown, group in together.items():
+        matrix, right = build.block([[row] for _, row, _ in group]), build.block([[value] for _, _, value in group])
+        parts = tuple(constraint for constraint, _, _ in group)
+        found.append(Stacked(Equation(build.mul(matrix, unknown), right), parts))
     return found
 
 

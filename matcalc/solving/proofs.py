@@ -21,6 +21,15 @@ RANKS = frozenset({"fullrank", "fullrow", "invertible"})
 STRONG = {"positive": "nonneg", "posdef": "psd"}
 """The strict facts, and what each is without strictness."""
 
+IMPLIED_BY = {
+    "nonneg": ("positive",),
+    "nonzero": ("positive",),
+    "psd": ("posdef",),
+    "invertible": ("posdef",),
+    "symmetric": ("posdef", "psd"),
+}
+"""The facts that make another one needless to say of the same term."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -76,10 +85,9 @@ def concluded(term: Term, fact: str, rule: str, *premises: Proof) -> Proof:
 def with_fewest(proof: Proof) -> Proof:
     """Without the conditions that others of the same proof imply: t ≥ 0 where t > 0 is needed."""
     kept = frozenset(
-        c
-        for c in proof.conditions
-        if not any((c[0], strong) in proof.conditions for strong, weak in STRONG.items() if weak == c[1])
-        and not (c[1] == "nonzero" and (c[0], "positive") in proof.conditions)
+        (term, fact)
+        for term, fact in proof.conditions
+        if not any((term, strong) in proof.conditions for strong in IMPLIED_BY.get(fact, ()))
     )
     return Proof(proof.term, proof.fact, proof.rule, proof.premises, kept)
 

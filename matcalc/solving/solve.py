@@ -210,9 +210,7 @@ class _Elimination:
             result = _back(self.system, found, self.equations)
         except Impossible:
             return False
-        checked = check_solution(
-            result.equations, result.values, result.conditions, self.system.assumptions, trials=1
-        )
+        checked = check_solution(result.equations, result.values, result.conditions, self.system.assumptions, trials=1)
         if not checked:
             return False
         if not checked.trials and not can_hold([*result.values.values()], result.conditions, result.values):

@@ -10,13 +10,16 @@ from ..rewriting.facts import Query
 from ..terms import build, ops
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import postorder, size
 from .domain import convex_set, implied
 from .forms import facts_of, leaves, put
 from .proofs import ProofStep
 
 if TYPE_CHECKING:
     from .kind import Problem
+
+MAX_GROWTH = 3
+"""A multiplied out objective that is larger by more than this is not looked at."""
 
 Substituted = tuple[ProofStep | None, Term, tuple[Term, ...]]
 
@@ -39,8 +42,15 @@ def substituted(problem: Problem) -> Iterator[Substituted]:
         for u, term in back.items():
             words += [", " if words else "with ", u, " = ", term]
         moved = problem.rules.simplify(put(problem.objective, everywhere))
-        words += [", one to one, the objective is ", moved]
-        yield ProofStep("substitution", tuple(words)), moved, unknowns
+        yield _substitution(words, moved), moved, unknowns
+        if any(u.is_scalar for u in renamed):
+            apart = problem.rules.expand(moved)
+            if apart is not moved and size(apart) <= MAX_GROWTH * size(moved):
+                yield _substitution(words, apart), apart, unknowns
+
+
+def _substitution(words: list[str | Term], moved: Term) -> ProofStep:
+    return ProofStep("substitution", (*words, ", one to one, the objective is ", moved))
 
 
 class Renaming(NamedTuple):
