@@ -64,9 +64,11 @@ def test_assumptions_are_told_first() -> None:
 
 def test_conditions_of_a_solution() -> None:
     session = mc.Session()
-    assert one(session, "x[i=1..n], mu: vector(m)\nsolve(sum(i=1..n, x[i] - mu) = 0, mu)") == [
-        "μ = sum(i=1..n, x[i])/n",
-        "where n ≠ 0",
+    given = "x[i=1..n], mu: vector(m); w: vector(n)\n"
+    assert one(session, given + "solve(sum(i=1..n, x[i] - mu) = 0, mu)") == ["μ = sum(i=1..n, x[i])/n"]
+    assert one(session, given + "solve(sum(i=1..n, w[i]*(x[i] - mu)) = 0, mu)") == [
+        "μ = sum(i=1..n, w[i]*x[i])/sum(w)",
+        "where sum(w) ≠ 0",
     ]
 
 
