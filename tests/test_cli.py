@@ -159,6 +159,39 @@ def test_several_unknowns(run) -> None:
     assert "x = A⁻¹*b" in out and "y = " in out
 
 
+# ---------------------------------------------------------------- one extremum
+
+
+def test_extremum(run) -> None:
+    asked = ["extremum", "w'*S*w", "w", "--subject-to", "sum(w) = 1", "-w", "S: posdef(n); w: vector(n)"]
+    status, out, _ = run(*asked)
+    assert status == 0
+    assert out.splitlines()[0] == "w = S⁻¹*ones(n)/sum(S⁻¹)"
+    assert out.splitlines()[1].startswith("strict global minimum, because ")
+    assert run(*asked, "--steps")[1].splitlines()[0] == "  f = wᵀ*S*w"
+    assert "\\begin{aligned}" in run(*asked, "--steps", "--latex")[1]
+    found = json.loads(run(*asked, "--json")[1])
+    assert (found["form"], found["extremum"]["kind"], found["extremum"]["global"]) == ("extremum", "minimum", True)
+    assert found["check"]["ok"] is True
+    assert "def " in run(*asked, "--code")[1]
+
+
+def test_extremum_in_several_unknowns_under_several_equations(run) -> None:
+    where = "x, z: vector(n); A: matrix(k,n); b: vector(k); t: scalar"
+    given = ["--subject-to", "A*x = b", "--subject-to", "t = 1"]
+    status, out, _ = run("extremum", "norm(x - z)^2 + t^2", "x, t", *given, "-w", where)
+    assert status == 0
+    assert "; t = 1" in out
+
+
+def test_a_kind_that_is_not_shown_is_no_answer(run) -> None:
+    assert run("extremum", "-x'*x", "x", "--maximize", "-w", "x: vector(n)")[0] == 0
+    status, _, err = run("extremum", "-x'*x", "x", "--minimize", "-w", "x: vector(n)")
+    assert status == 1
+    assert "not shown to be a minimum" in err
+    assert run("extremum", "x'*x", "x", "--subject-to", "x", "-w", "x: vector(n)")[0] == 2
+
+
 # ---------------------------------------------------------------- errors
 
 WRONG = {

@@ -1,4 +1,4 @@
-"""The command ``matcalc``: a REPL, scripts, one derivative, one solution.
+"""The command ``matcalc``: a REPL, scripts, one derivative, one solution, one extremum.
 
 Answers go to standard output, what was assumed and errors to standard error.  Exit status: 0 done,
 1 what was asked has no answer, 2 the input is wrong, 130 interrupted.
@@ -35,6 +35,7 @@ examples:
   matcalc diff "norm(A*x - b)^2" x -w "A: matrix(m,n); x: vector(n); b: vector(m)"
   matcalc diff "logdet(S)" S -w "S: posdef(n)" --steps
   matcalc solve "A'*A*x = A'*b" x -w "A: matrix(m,n); x: vector(n); b: vector(m)" --assume "A'*A is invertible"
+  matcalc extremum "x'*S*x" x --subject-to "sum(x) = 1" -w "S: posdef(n); x: vector(n)"
   matcalc run FILE.mc
   matcalc minimize FILE.mc --data data.npz
 """
@@ -73,7 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("equation", metavar="EQUATION", help="left = right; several with ; between them")
     solve.add_argument("wrt", metavar="WRT", help="the unknown; several with , between them")
     solve.add_argument("--general", action="store_true", help="all solutions of one affine equation")
-    for command in (diff, solve):
+    extremum = commands.add_parser("extremum", parents=[common], help="a stationary point, its conditions and its kind")
+    extremum.add_argument("expr", metavar="OBJECTIVE", help="a scalar")
+    extremum.add_argument("wrt", metavar="WRT", help="the unknown; several with , between them")
+    extremum.add_argument(
+        "--subject-to", action="append", default=[], metavar="EQUATION", help="left = right; may be repeated"
+    )
+    kinds = extremum.add_mutually_exclusive_group()
+    for word in ("minimize", "maximize"):
+        shown = f"answer only with what is shown to be a {word.replace('ize', 'um')}"
+        kinds.add_argument(f"--{word}", dest="word", action="store_const", const=word, default="extremum", help=shown)
+    for command in (diff, solve, extremum):
         _shared_options(command)
     add_minimize(commands, common)
     commands.add_parser("serve", parents=[common], help="the web page")
@@ -214,6 +225,31 @@ def _solve(options: argparse.Namespace) -> int:
         _print_json({**asked, **_solution_data(found, options.code)})
     else:
         _show(found, options, needed(found.conditions, found.names))
+    return DONE
+
+
+@bounded
+def _extremum(options: argparse.Namespace) -> int:
+    from ..output.derivation import needed
+    from .extremum import Extremum
+
+    session, declared = _prepared(options)
+    expr, wrt = _formula(options.expr), _formula(options.wrt)
+    given = ", ".join(_formula(text) for text in options.subject_to)
+    subject = f" subject to {given}" if given else ""
+    answer = session.run(f"{options.word} {expr} over {wrt}{subject}")[-1]
+    found = answer.value
+    if not isinstance(found, Extremum):
+        raise MatcalcError("one objective is asked about at a time")
+    _tell(answer.assumed, [*answer.notes, *found.notes])
+    if options.json:
+        asked = {"input": expr, "wrt": wrt, "subject_to": list(options.subject_to)}
+        data = {**_solution_data(found, options.code), "form": "extremum", "extremum": found.to_json()}
+        _print_json({**asked, "where": {**declared, **answer.assumed}, **data})
+    else:
+        _show(found, options, needed(found.conditions, found.names))
+        if not options.code and not options.latex and not options.steps:
+            print(found.because())
     return DONE
 
 
@@ -389,6 +425,7 @@ _COMMANDS: dict[str | None, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "diff": _diff,
     "solve": _solve,
+    "extremum": _extremum,
     "minimize": _minimize,
     "serve": _serve,
     None: _repl,
