@@ -32,6 +32,7 @@ def test_the_point_of_the_textbook_is_found(problem: dict[str, Any]) -> None:
     )
     assert found.kind in problem["kind"]
     assert all(c.reason for c in found.conditions)
+    assert {f"{c.term} is {c.fact}" for c in found.conditions if not c.known} == set(problem["told"])
     checked = found.check(trials=1)
     assert checked.ok and checked.trials
     values = found.values
