@@ -1,221 +1,50 @@
-"""How fast generated code is: beside NumPy written by hand, JAX and PyTorch, in one process of one thread.
+"""How fast generated code is: beside NumPy written by hand, JAX and PyTorch, on one thread and on two.
 
-    python benchmarks/speed.py             a table
+    python benchmarks/speed.py             tables
     python benchmarks/speed.py --write     the same into docs/speed.md and docs/speed.svg
     python benchmarks/speed.py --only x    problems whose name contains x
+    python benchmarks/speed.py --threads 1
 
 matcalc gets the expression alone.  In every round each contender runs once, in a new order; a ratio is the median
 over the rounds of its time by that of the code by hand in the same round, beside it the quartiles.  All results are
-compared first.
+compared first.  For each number of threads there is one process.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import json
 import os
-import random
+import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+
+from speed_measure import QUANTITIES, Row, rows
 
 ROOT = Path(__file__).resolve().parent.parent
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "JAX_PLATFORMS": "cpu",
-    "JAX_ENABLE_X64": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
-QUANTITIES = {
-    "value+gradient": ("value", "gradient"),
-    "Hessian": "hessian",
-    "Hessian product": "hvp",
-}
-ROUNDS, SECONDS, SAMPLE = 40, 0.35, 4e-4
-Run = Callable[[], Any]
 
 
-class Row(NamedTuple):
-    """One case: seconds by hand, for each contender the quartiles of its ratio, and its seconds to the first number."""
-
-    problem: str
-    quantity: str
-    size: str
-    by_hand: float
-    ratios: dict[str, tuple[float, float, float]]
-    first: dict[str, float]
+def limited(threads: int) -> dict[str, str]:
+    """The environment of a process with so many threads; libraries read it when they are loaded."""
+    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()} intra_op_parallelism_threads={threads}"
+    jax = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1", "XLA_FLAGS": flags}
+    return {**os.environ, **dict.fromkeys(pools, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **jax}
 
 
-def leaves(value: Any) -> list[Any]:
-    import numpy as np
-
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, tuple | list):
-        return [leaf for part in value for leaf in leaves(part)]
-    return [np.asarray(value, float)]
-
-
-# ---------------------------------------------------------------- contenders
-
-
-def ours(p: Any, quantity: str, data: dict[str, Any], backend: str = "numpy") -> Run:
-    import matcalc as mc
-
-    f = mc.function(p.expr, p.wrt, QUANTITIES[quantity], where=p.where, backend=backend)
-    given = {name: data[name] for name in f.arguments}
-    return lambda: f(**given)
-
-
-class JaxNames:
-    """``jax.numpy`` and relu."""
-
-    def __init__(self) -> None:
-        import jax
-        import jax.numpy as jnp
-
-        self.relu, self._numpy = jax.nn.relu, jnp
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._numpy, name)
-
-
-def of_jax(p: Any, quantity: str, data: dict[str, Any]) -> Run:
-    import jax
-    import jax.numpy as jnp
-
-    wrt = [p.wrt] if isinstance(p.wrt, str) else p.wrt
-    fixed = {k: jnp.asarray(v) for k, v in data.items()}
-    names = JaxNames()
-
-    def loss(at: Any, rest: Any) -> Any:
-        return p.loss(names, {**rest, **dict(zip(wrt, at, strict=True))})
-
-    at, rest = [fixed[w] for w in wrt], {k: v for k, v in fixed.items() if k not in wrt}
-    if quantity == "value+gradient":
-        f = jax.jit(jax.value_and_grad(loss))
-        return lambda: jax.block_until_ready(f(at, rest))
-    if quantity == "Hessian":
-        h = jax.jit(lambda one, rest: jax.hessian(lambda v: loss([v], rest))(one))
-        return lambda: jax.block_until_ready(h(at[0], rest))
-    move = fixed["d" + wrt[0]]
-    g = jax.jit(lambda one, d, rest: jax.jvp(jax.grad(lambda v: loss([v], rest)), (one,), (d,))[1])
-    return lambda: jax.block_until_ready(g(at[0], move, rest))
-
-
-def of_torch(p: Any, quantity: str, data: dict[str, Any]) -> Run:
-    import torch
-
-    torch.set_num_threads(1)
-    wrt = [p.wrt] if isinstance(p.wrt, str) else p.wrt
-    fixed = {k: torch.as_tensor(v, dtype=torch.float64) for k, v in data.items()}
-
-    def loss(*at: Any) -> Any:
-        return p.loss(torch, {**fixed, **dict(zip(wrt, at, strict=True))})
-
-    at = [fixed[w] for w in wrt]
-    if quantity == "value+gradient":
-        tracked = [a.requires_grad_(True) for a in at]
-
-        def run() -> Any:
-            value = loss(*tracked)
-            return value.detach(), *torch.autograd.grad(value, tracked)
-
-        return run
-    if quantity == "Hessian":
-        reverse = torch.func.jacrev(torch.func.grad(loss))
-        return lambda: reverse(at[0])
-    move = fixed["d" + wrt[0]]
-    return lambda: torch.func.jvp(torch.func.grad(loss), (at[0],), (move,))[1]
-
-
-CONTENDERS: dict[str, Callable[[Any, str, dict[str, Any]], Run]] = {
-    "matcalc": ours,
-    "matcalc, C": lambda p, q, d: ours(p, q, d, "c"),
-    "jax.jit": of_jax,
-    "torch": of_torch,
-}
-
-
-def by_columns(value: Any, p: Any, data: dict[str, Any]) -> Any:
-    """A Hessian of another library as a matrix by columns."""
-    import numpy as np
-
-    shape = np.shape(data[p.wrt])
-    if len(shape) != 2:
-        return np.asarray(value)
-    n = shape[0] * shape[1]
-    return np.asarray(value).transpose(1, 0, 3, 2).reshape(n, n)
-
-
-# ---------------------------------------------------------------- timing
-
-
-def once(run: Run, repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        run()
-    return (time.perf_counter() - start) / repeats
-
-
-def measured(p: Any, quantity: str, size: dict[str, int], names: list[str]) -> Row:
-    """Time the contenders of one case in turns."""
-    import numpy as np
-
-    data = p.data(size, np.random.default_rng(0))
-    hand = p.hand[quantity](data)
-    expected = leaves(hand())
-    runs, first = {"by hand": hand}, {}
-    for name in names:
-        start = time.perf_counter()
-        run = CONTENDERS[name](p, quantity, data)
-        found = run()
-        first[name] = time.perf_counter() - start
-        if quantity == "Hessian" and not name.startswith("matcalc"):
-            found = by_columns(found, p, data)
-        for a, b in zip(leaves(found), expected, strict=True):
-            error = np.abs(a - b).max() / np.abs(b).max()
-            if not error < 1e-8:
-                raise SystemExit(f"{p.name}, {quantity}, {name}: off by {error:.1e}")
-        runs[name] = run
-    repeats = {name: max(1, min(2000, int(SAMPLE / max(once(run, 1), 1e-7)))) for name, run in runs.items()}
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    begin = time.perf_counter()
-    gc.disable()
-    while (done := len(taken["by hand"])) < 5 or (done < ROUNDS and time.perf_counter() - begin < SECONDS * len(runs)):
-        for name in random.sample(list(runs), len(runs)):
-            runs[name]()
-            taken[name].append(once(runs[name], repeats[name]))
-    gc.enable()
-    ratios = {}
-    for name in names:
-        values = [a / b for a, b in zip(taken[name], taken["by hand"], strict=True)]
-        low, middle, high = statistics.quantiles(values, n=4)
-        ratios[name] = (low, middle, high)
-    label = ", ".join(f"{k}={v}" for k, v in size.items())
-    return Row(p.name, quantity, label, statistics.median(taken["by hand"]), ratios, first)
-
-
-def available() -> list[str]:
-    from importlib.util import find_spec
-
-    needed = {"jax.jit": "jax", "torch": "torch"}
-    return [name for name in CONTENDERS if name not in needed or find_spec(needed[name])]
-
-
-def rows(only: str) -> Iterator[Row]:
-    import speed_entrywise  # noqa: F401 - adds its problems
-    from speed_problems import PROBLEMS
-
-    names = available()
-    for p in PROBLEMS:
-        for quantity in p.hand:
-            for size in p.sizes if only in p.name else ():
-                yield measured(p, quantity, size, names)
+def measured(threads: int, only: str) -> Iterator[Row]:
+    """The cases, by a process with so many threads."""
+    command = [sys.executable, __file__, "--inside", "--only", only]
+    with subprocess.Popen(command, env=limited(threads), stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            yield Row(*json.loads(line))
+    if child.returncode:
+        raise SystemExit(child.returncode)
 
 
 # ---------------------------------------------------------------- the report
@@ -229,13 +58,20 @@ def mean(values: list[float]) -> str:
     return f"{statistics.geometric_mean(values):.2f}" if values else "–"
 
 
+def memory(row: Row) -> str:
+    """The peaks of our backends."""
+    return ", ".join(f"{ratio:.2f}" for ratio in row.memory.values())
+
+
 def table(found: list[Row]) -> str:
     names = list(found[0].ratios)
-    head = ["problem", "quantity", "size", "by hand", *names]
+    head = ["problem", "quantity", "size", "by hand", *names, "memory"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in found:
         cells = [f"{mid:.2f} ({low:.2f}–{high:.2f})" for low, mid, high in row.ratios.values()]
-        lines.append(f"| {row.problem} | {row.quantity} | {row.size} | {shown(row.by_hand)} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {' | '.join([row.problem, row.quantity, row.size, shown(row.by_hand), *cells, memory(row)])} |"
+        )
     return "\n".join(lines)
 
 
@@ -272,7 +108,63 @@ def picture(found: list[Row], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def report(found: list[Row]) -> str:
+def best(row: Row, ours: bool) -> float | None:
+    """The smallest ratio of matcalc's backends, or of the others."""
+    found = [middle for name, (_, middle, _) in row.ratios.items() if name.startswith("matcalc") is ours]
+    return min(found) if found else None
+
+
+def advantages(found: Iterable[Row], backends: bool = False) -> list[float]:
+    """How many times faster than the better of the others, with the default backend or the best of ours."""
+    pairs = (((best(row, True) if backends else row.ratios["matcalc"][1]), best(row, False)) for row in found)
+    return [other / ours for ours, other in pairs if ours and other]
+
+
+def bars(found: list[Row]) -> str:
+    """What was to be reached, and what was, on each number of threads."""
+    counts = sorted({row.threads for row in found})
+    lines = [f"| | bar | {' | '.join(f'{n} thread{chr(115) * (n > 1)}' for n in counts)} |"]
+    lines.append(f"|{'---|' * (len(counts) + 2)}")
+    told: dict[tuple[str, str], list[str]] = {}
+    for n in counts:
+        mine = [row for row in found if row.threads == n]
+        first = [row for row in mine if row.quantity == "value+gradient"]
+        second = [row for row in mine if row.quantity in ("Hessian", "Jacobian")]
+        structured = [row for row in second if row.structured]
+        long = [row.ratios["matcalc"][1] for row in first if row.by_hand >= 50e-6]
+        starts = [row.first["jax.jit"] / row.first["matcalc"] for row in mine if "jax.jit" in row.first]
+        peaks = [row.memory["matcalc"] for row in mine]
+        ratios = [row.ratios["matcalc"][1] for row in second]
+        seconds, all_seconds = advantages(structured), advantages(second)
+        slowest = advantages(first, backends=True)
+        cells = {
+            ("value and gradient by the code by hand, geometric mean", "≤ 1.05"): mean(
+                [row.ratios["matcalc"][1] for row in first]
+            ),
+            ("the largest where it takes 50 µs or more", "≤ 1.3"): extreme(max, long),
+            ("Hessian or Jacobian by the code by hand, geometric mean", "≤ 1.1"): mean(ratios),
+            ("the largest", "≤ 1.5"): extreme(max, ratios),
+            ("times as fast as the better of JAX and PyTorch, where there is structure", "≥ 10"): mean(seconds),
+            ("the smallest of all second derivatives", "≥ 1"): extreme(min, all_seconds),
+            (
+                "value and gradient by the better of JAX and PyTorch, the largest (our faster backend)",
+                "≤ 1.1",
+            ): (extreme(max, [1 / value for value in slowest])),
+            ("first number by JAX's, median", "≤ 0.2"): f"{1 / statistics.median(starts):.2f}" if starts else "–",
+            ("peak memory by that of the code by hand, median", "≤ 1.2"): f"{statistics.median(peaks):.2f}",
+            ("the largest peak", "≤ 1.2"): extreme(max, peaks),
+        }
+        for key, cell in cells.items():
+            told.setdefault(key, []).append(cell)
+    lines += [f"| {what} | {bar} | {' | '.join(cells)} |" for (what, bar), cells in told.items()]
+    return "\n".join(lines)
+
+
+def extreme(pick: Callable[[list[float]], float], values: list[float]) -> str:
+    return f"{pick(values):.2f}" if values else "–"
+
+
+def report(found: list[Row], seconds: float) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     def told(package: str) -> str:
@@ -282,13 +174,19 @@ def report(found: list[Row]) -> str:
             return ""
 
     packages = ", ".join(filter(None, map(told, ("numpy", "scipy", "jax", "torch"))))
+    parts = []
+    for n in sorted({row.threads for row in found}):
+        mine = [row for row in found if row.threads == n]
+        parts.append(f"## {n} thread{'s' * (n > 1)}\n\n{summary(mine)}\n\n{table(mine)}\n")
     return (
-        "# Speed of generated code\n\nWritten by `python benchmarks/speed.py --write` in one run: one thread, "
-        f"CPython {sys.version.split()[0]}, {packages}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}. "
+        "# Speed of generated code\n\nWritten by `python benchmarks/speed.py --write` in one run of "
+        f"{seconds / 60:.0f} minutes: CPython {platform.python_version()}, {packages}, {platform.machine()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end. "
         "A number is the time by that of NumPy code written by hand, the median over the rounds with the quartiles; "
         "below 1 is faster than by hand. The code by hand is the fastest form for these data; it does not guard "
-        "against overflow, generated code does.\n\n"
-        f"{summary(found)}\n\n![the ratios](speed.svg)\n\n{table(found)}\n"
+        "against overflow, generated code does. *Memory* is the peak of one call, the result included, by that of the "
+        "code by hand.\n\n"
+        f"{bars(found)}\n\n![the ratios](speed.svg)\n\n" + "\n".join(parts)
     )
 
 
@@ -296,20 +194,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write docs/speed.md and docs/speed.svg")
     parser.add_argument("--only", default="", help="a part of the names of problems")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="the numbers of threads")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not options.inside:  # the number of threads is set before a library is loaded
-        again = [sys.executable, __file__, "--inside", *sys.argv[1:]]
-        raise SystemExit(subprocess.run(again, env={**os.environ, **ONE_THREAD}, check=False).returncode)
+    if options.inside:
+        for row in rows(options.only):
+            print(json.dumps(row), flush=True)
+        return
     found = []
-    for row in rows(options.only):
-        found.append(row)
-        told = ", ".join(f"{name} {middle:.2f}" for name, (_, middle, _) in row.ratios.items())
-        print(f"{row.problem}, {row.quantity}, {row.size}: {told}", flush=True)
-    print(f"\n{table(found)}\n\n{summary(found)}")
+    start = time.perf_counter()
+    for threads in options.threads:
+        for row in measured(threads, options.only):
+            found.append(row)
+            told = ", ".join(f"{name} {middle:.2f}" for name, (_, middle, _) in row.ratios.items())
+            print(f"{threads}: {row.problem}, {row.quantity}, {row.size}: {told}; {memory(row)}", flush=True)
+    told = report(found, time.perf_counter() - start)
+    print(f"\n{told}")
     if options.write:
-        picture(found, ROOT / "docs" / "speed.svg")
-        (ROOT / "docs" / "speed.md").write_text(report(found), encoding="utf-8")
+        picture([row for row in found if row.threads == min(options.threads)], ROOT / "docs" / "speed.svg")
+        (ROOT / "docs" / "speed.md").write_text(told, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Problems of the speed table that are mostly entrywise, and networks."""
+"""Problems of the speed table that are mostly entrywise."""
 
 from __future__ import annotations
 
@@ -74,67 +74,5 @@ def _(v: Data) -> Callable[[], Any]:
         e /= u
         e *= Y
         return np.log(u, out=u).sum(), -(e @ V)
-
-    return run
-
-
-LAYERS = 5
-WEIGHTS = [f"W{k}" for k in range(1, LAYERS + 1)]
-
-
-def _network_data(s: dict[str, int], r: np.random.Generator) -> dict[str, Any]:
-    widths = [s["h"]] * LAYERS + [10]
-    weights = {name: r.normal(size=(widths[k], widths[k + 1])) * np.sqrt(2 / s["h"]) for k, name in enumerate(WEIGHTS)}
-    return {"X": r.normal(size=(s["N"], s["h"])), "Y": np.eye(10)[r.integers(0, 10, s["N"])], **weights}
-
-
-def _outputs(expression: str = "X") -> str:
-    for name in WEIGHTS[:-1]:
-        expression = f"relu({expression}*{name})"
-    return f"{expression}*{WEIGHTS[-1]}"
-
-
-def _network_loss(xp: Any, v: Data) -> Any:
-    a = v["X"]
-    for name in WEIGHTS[:-1]:
-        a = xp.relu(a @ v[name])
-    z = a @ v[WEIGHTS[-1]]
-    return xp.sum(xp.log(xp.sum(xp.exp(z), 1))) - xp.sum(v["Y"] * z)
-
-
-network = problem(
-    name="network of five layers",
-    expr=f"sum(logsumexp({_outputs()})) - sum(Y .* ({_outputs()}))",
-    wrt=WEIGHTS,
-    where="X: matrix(N,h0); Y: matrix(N,h5); " + "; ".join(f"W{k}: matrix(h{k - 1},h{k})" for k in range(1, 6)),
-    sizes=[{"h": 64, "N": 256}, {"h": 256, "N": 512}],
-    data=_network_data,
-    loss=_network_loss,
-)
-
-
-@network.by_hand("value+gradient")
-def _(v: Data) -> Callable[[], Any]:
-    X, Y = v["X"], v["Y"]
-    weights = [v[name] for name in WEIGHTS]
-
-    def run() -> Any:
-        states = [X]
-        for W in weights[:-1]:
-            Z = states[-1] @ W
-            states.append(np.maximum(Z, 0.0, out=Z))
-        Z = states[-1] @ weights[-1]
-        E = np.exp(Z)
-        s = E.sum(1, keepdims=True)
-        value = np.log(s).sum() - np.vdot(Y, Z)
-        E /= s
-        E -= Y
-        gradients = []
-        for W, A in zip(reversed(weights), reversed(states), strict=True):
-            gradients.append(A.T @ E)
-            if A is not X:
-                E = E @ W.T
-                E *= A > 0
-        return value, *reversed(gradients)
 
     return run

@@ -29,7 +29,10 @@ class Problem:
     data: Callable[[dict[str, int], np.random.Generator], dict[str, Any]]
     loss: Callable[[Any, Data], Any]
     hand: dict[str, Hand] = field(default_factory=dict)
-    stacked: Mapping[str, str] = field(default_factory=dict)
+    structured: bool = False
+    """Whether the second derivative has a structure that automatic differentiation does not see."""
+    left_out: Mapping[str, Sequence[dict[str, int]]] = field(default_factory=dict)
+    """Sizes that are too large for a quantity."""
 
     def by_hand(self, quantity: str) -> Callable[[Hand], Hand]:
         """Register the code by hand for a quantity."""
@@ -130,7 +133,7 @@ ridge = problem(
     expr="norm(X*w - y)^2 + t*norm(w)^2",
     wrt="w",
     where="X: matrix(n,d); y: vector(n); w: vector(d); t: scalar",
-    sizes=[{"n": 1000, "d": 100}, {"n": 2000, "d": 1000}],
+    sizes=[{"n": 1000, "d": 100}, {"n": 10000, "d": 100}, {"n": 2000, "d": 1000}],
     data=_ridge_data,
     loss=lambda xp, v: xp.sum((v["X"] @ v["w"] - v["y"]) ** 2) + v["t"] * xp.sum(v["w"] ** 2),
 )
@@ -179,7 +182,9 @@ factorization = problem(
     expr="norm(T - U*V')^2",
     wrt="U",
     where="T: matrix(n,n); U: matrix(n,k); V: matrix(n,k)",
-    sizes=[{"n": 50, "k": 5}, {"n": 200, "k": 5}, {"n": 200, "k": 10}],
+    sizes=[{"n": 50, "k": 5}, {"n": 100, "k": 5}, {"n": 200, "k": 5}, {"n": 200, "k": 10}, {"n": 1000, "k": 10}],
+    left_out={"Hessian": [{"n": 1000, "k": 10}]},
+    structured=True,
     data=_factor_data,
     loss=lambda xp, v: xp.sum((v["T"] - v["U"] @ v["V"].T) ** 2),
 )
@@ -262,8 +267,33 @@ def _(v: Data) -> Callable[[], Any]:
     return run
 
 
+location = problem(
+    name="Gaussian likelihood, mean",
+    wrt="mu",
+    sizes=[{"n": 1000, "m": 20}, {"n": 10000, "m": 100}],
+    structured=True,
+    **GAUSS,
+)
+
+
+@location.by_hand("Hessian")
+def _(v: Data) -> Callable[[], Any]:
+    n = len(v["x"])
+
+    def run() -> Any:
+        P, _ = _inverse(v["Sigma"])
+        P *= -n
+        return P
+
+    return run
+
+
 covariance = problem(
-    name="Gaussian likelihood, covariance", wrt="Sigma", sizes=[{"n": 1000, "m": m} for m in (5, 10, 20)], **GAUSS
+    name="Gaussian likelihood, covariance",
+    wrt="Sigma",
+    sizes=[{"n": 1000, "m": m} for m in (5, 10, 20)],
+    structured=True,
+    **GAUSS,
 )
 
 
@@ -342,6 +372,31 @@ def _(v: Data) -> Callable[[], Any]:
     return run
 
 
+inverse = problem(
+    name="inv(X)",
+    expr="inv(X)",
+    wrt="X",
+    where="X: matrix(n,n)",
+    sizes=[{"n": 10}, {"n": 20}, {"n": 30}],
+    data=lambda s, r: {"X": r.normal(size=(s["n"], s["n"])) / np.sqrt(s["n"]) + 2 * np.eye(s["n"])},
+    loss=lambda xp, v: xp.linalg.inv(v["X"]),
+    structured=True,
+)
+
+
+@inverse.by_hand("Jacobian")
+def _(v: Data) -> Callable[[], Any]:
+    """-kron(P', P) by columns: the entries of the outer product of P and -P in another order."""
+    n = len(v["X"])
+
+    def run() -> Any:
+        lu, exchanges, _ = lapack.dgetrf(v["X"])
+        P, _ = lapack.dgetri(lu, exchanges)
+        return np.einsum("ki,jl->ijkl", P, -P).reshape(n * n, n * n)
+
+    return run
+
+
 # ---------------------------------------------------------------- forms and chains
 
 
@@ -355,6 +410,7 @@ form = problem(
     expr="x'*A*x",
     wrt="x",
     where="A: matrix(n,n); x: vector(n)",
+    structured=True,
     sizes=[{"n": 100}, {"n": 500}, {"n": 1000}],
     data=_form_data,
     loss=lambda xp, v: v["x"] @ (v["A"] @ v["x"]),

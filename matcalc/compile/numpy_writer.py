@@ -28,7 +28,7 @@ _COPIES |= {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.
 """What leaves its arguments alone and keeps nothing of them."""
 
 
-_PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT})
+_PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT, p.KRONECKER, p.SANDWICH})
 
 
 class NumpyWriter(Writer):

@@ -154,9 +154,26 @@ def _each(template: str) -> Emit:
     return lambda _w, _node, args: Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
 
 
+def _each_in_place(helper: str, whole: int, template: str) -> Emit:
+    """What scales an array of matrices: in place where nothing else has it."""
+
+    def emit(w: Writer, node: Node, args: list[Code]) -> Code:
+        own = node.term.args[whole].op in _EACH_FRESH and not w.is_named(node.args[whole])
+        if w.thin and own:
+            return call(w.helper(helper), args[whole].text, args[1 - whole].text)
+        return Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
+
+    return emit
+
+
+_EACH_FRESH = frozenset(
+    {p.EACH_ROWS, p.EACH_COLS, p.EACH_LEFT, p.EACH_RIGHT, p.EACH_TIMES, p.EACH_PLUS, p.EACH_DIAGONAL, p.EACH_SCALED}
+)
+
+
 def _each_times(w: Writer, node: Node, args: list[Code]) -> Code:
-    right = call(w.helper("_each_transposed"), args[1].text) if node.term.attr else args[1]
-    return Code(f"{args[0].at(POWER)} @ {right.at(ATOM)}", PRODUCT)
+    left = call(w.helper("_each_transposed"), args[0].text) if node.term.attr else args[0]
+    return Code(f"{left.at(POWER)} @ {args[1].at(ATOM)}", PRODUCT)
 
 
 def _each_diagonal(w: Writer, node: Node, args: list[Code]) -> Code:
@@ -200,13 +217,13 @@ PRIMITIVE_CODE: dict[ops.Op, Emit] = {
     p.COUNTING: _counting,
     p.KRONECKER: _kronecker,
     p.EACH_SAME: _each("{0}[None]"),
-    p.EACH_ROWS: _each("{0}[:, :, None] * {1}"),
-    p.EACH_COLS: _each("{0} * {1}[:, None]"),
+    p.EACH_ROWS: _each_in_place("_each_rows", 1, "{0}[:, :, None] * {1}"),
+    p.EACH_COLS: _each_in_place("_each_cols", 0, "{0} * {1}[:, None]"),
     p.EACH_LEFT: _each("{0} @ {1}"),
     p.EACH_RIGHT: _helped("_each_right"),
     p.EACH_TIMES: _each_times,
     p.EACH_PLUS: _each("{0} + {1}"),
     p.EACH_DIAGONAL: _each_diagonal,
-    p.EACH_SCALED: _each("{0} * {1}"),
+    p.EACH_SCALED: _each_in_place("_each_scaled", 1, "{0} * {1}"),
     p.SANDWICH: _helped("_sandwich"),
 }

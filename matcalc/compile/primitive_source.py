@@ -153,6 +153,24 @@ def _outer_rows(a, b, turned):
 def _each_transposed(m):
     return m.transpose(0, 2, 1)
 """,
+    "_each_rows": '''\
+def _each_rows(m, d):
+    """diag(d[i])*m[i] for each i, in place."""
+    m *= d[:, :, None]
+    return m
+''',
+    "_each_cols": '''\
+def _each_cols(m, d):
+    """m[i]*diag(d[i]) for each i, in place."""
+    m *= d[:, None]
+    return m
+''',
+    "_each_scaled": '''\
+def _each_scaled(m, s):
+    """s*m[i] for each i, in place."""
+    m *= s
+    return m
+''',
     "_each_repeated": """\
 def _each_repeated(m, count):
     return np.repeat(m, count, axis=0)

@@ -184,7 +184,7 @@ EACH_COLS = _primitive("each_cols", 2, _opaque, _each_meaning)
 EACH_LEFT = _primitive("each_left", 2, _opaque, _each_meaning)
 EACH_RIGHT = _primitive("each_right", 2, _opaque, _each_meaning)
 EACH_TIMES = _primitive("each_times", 2, _opaque, _each_meaning)
-"""The product of two for each sample, of the first with the second, transposed where the attribute says so."""
+"""The product of two for each sample; the first is transposed where the attribute says so."""
 EACH_PLUS = _primitive("each_plus", 2, _opaque, _each_meaning)
 EACH_DIAGONAL = _primitive("each_diagonal", 2, _opaque, _each_meaning)
 EACH_SCALED = _primitive("each_scaled", 2, _opaque, _each_meaning)
@@ -218,6 +218,7 @@ def _beyond(term: Term) -> Term:
 
 FRESH = frozenset(
     {ops.ADD, ops.HAD, ops.SCALE, ops.FUN, ops.POW, MATMUL, PRODUCT, TRIPLE, ROWS, COLS, ROWSUMS, COLSUMS, ROWDOTS}
-    | {PEAK, ON_DIAGONAL, SOLVE, HALF_SOLVE, INVERSE, CAPPED_EXP, KRONECKER, STACKSUM, WEIGHTED, COUNTING}
+    | {PEAK, ON_DIAGONAL, SOLVE, HALF_SOLVE, INVERSE, CAPPED_EXP, KRONECKER, STACKSUM, WEIGHTED, COUNTING, SANDWICH}
+    | {ops.KHATRIRAO}
 )
 """What is an array of its own: nobody else sees it change."""

@@ -108,16 +108,18 @@ class Samplewise:
         return Small(each=p.apply(p.EACH_SCALED, lowered, small.each))
 
     def product(self, factors: Sequence[Term]) -> Small:
-        """A product; where its ends are mirrored, F*M*F', F is computed once."""
+        """A product; where its ends are mirrored, F*M*F', the factor F' is computed once, from its small side."""
         first, last = 0, len(factors) - 1
         while first < last - 1 and self._mirrored(factors[first], factors[last]):
             first, last = first + 1, last - 1
         if first > 1:
-            outer = self._folded([self.read(f) for f in factors[:first]])
+            outer, *others = [self.read(f) for f in factors[last + 1 :]]
+            for other in others:
+                outer = self._times(outer, other)
             middle = self._folded([self.read(f) for f in factors[first : last + 1]])
             if outer.each is not None and middle.each is not None:
-                inside = p.apply(p.EACH_TIMES, outer.each, middle.each)
-                return Small(each=p.apply(p.EACH_TIMES, inside, outer.each, attr=True))
+                inside = p.apply(p.EACH_TIMES, middle.each, outer.each)
+                return Small(each=p.apply(p.EACH_TIMES, outer.each, inside, attr=True))
         return self._folded([self.read(f) for f in factors])
 
     def _mirrored(self, left: Term, right: Term) -> bool:
@@ -129,8 +131,12 @@ class Samplewise:
         return a is not None and b is not None and build.transpose(a) is b
 
     def _folded(self, smalls: Sequence[Small]) -> Small:
-        found = smalls[-1]
-        for small in reversed(smalls[:-1]):
+        """The product, from a matrix that differs between the samples outwards, else from the right."""
+        start = next((k for k, small in enumerate(smalls) if small.each is not None), len(smalls) - 1)
+        found = smalls[start]
+        for small in smalls[start + 1 :]:
+            found = self._times(found, small)
+        for small in reversed(smalls[:start]):
             found = self._times(small, found)
         return found
 
