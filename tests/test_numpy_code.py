@@ -567,7 +567,11 @@ gradient(*, A, x, y):
         x = _shaped("x", x, (n,))
     if y.shape != (m,):
         y = _shaped("y", y, (m,))
-    return 2 * (A.T @ (A @ x - y))
+    t0 = A @ x  # A*x
+    t0 -= y  # A*x - y
+    t1 = A.T @ t0  # A'*(A*x - y)
+    t1 *= 2  # 2*A'*(A*x - y)
+    return t1
 '''
     )
 

@@ -7,14 +7,14 @@ down, and no view of it, reads it: ``t0 *= y``, ``np.exp(t0, out=t0)``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..terms import ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from . import primitives as p
 from .graph import Graph
-from .names import MATRIX, Names
+from .names import COLUMN, MATRIX, Names
 from .operators import unary
 from .pieces import PRODUCT, Code, form_of, positive, product_code
 from .primitive_code import as_column
@@ -28,7 +28,9 @@ _COPIES |= {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.
 """What leaves its arguments alone and keeps nothing of them."""
 
 
-_PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT, p.KRONECKER, p.SANDWICH})
+_PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT, p.KRONECKER, p.SANDWICH, ops.KHATRIRAO})
+_WHOLE = _PRODUCTS | {p.ON_DIAGONAL, p.SOLVE, p.INVERSE, ops.FUN, ops.POW}
+_REPEATED = frozenset({p.EVERY_ROW, p.EVERY_COLUMN})
 
 
 class NumpyWriter(Writer):
@@ -100,7 +102,9 @@ class NumpyWriter(Writer):
         if node.term.op is p.EXCESS:
             return self._excess(node) or super()._expression(node, args)
         written = None if node.term.is_scalar else self._in_place(node, args)
-        return super()._expression(node, args) if written is None else written
+        if written is not None:
+            return written
+        return super()._expression(node, [self.values[key] for key in node.args])
 
     def _excess(self, node: Node) -> Code | None:
         """What exceeds the cap of an exponential that comes next, capped at once."""
@@ -129,7 +133,10 @@ class NumpyWriter(Writer):
         if op is ops.SCALE:
             users = self.users.get(node.key, [])
             subtracted = args[0].text == "-1" and len(users) == 1 and users[0].term.op is ops.ADD
-            name = None if subtracted else self._overwritten(node, 1) or self._product_of(node, 1)
+            if subtracted:  # the difference is written over what is subtracted
+                self._whole(node, 1)
+                return None
+            name = self._overwritten(node, 1) or self._whole(node, 1)
             if name and args[0].text == "-1":
                 return self._done(node, name, [f"np.negative({name}, out={name})"])
             return self._done(node, name, _times(name, [args[0]])) if name else None
@@ -138,19 +145,30 @@ class NumpyWriter(Writer):
             by = as_column(args[0]) if op is p.ROWS else args[1]
             return self._done(node, name, _times(name, [by])) if name else None
         if op is ops.HAD or op is ops.ADD:
-            for find in (self._overwritten, self._product_of):
-                for at in range(len(args)):
-                    name = find(node, at)
-                    if name:
-                        others = args[:at] + args[at + 1 :]
-                        return self._done(node, name, _times(name, others) if op is ops.HAD else _plus(name, others))
-        if op is ops.ADD:
-            for at in range(len(args)):
-                name = self._subtracted(node, at)
-                if name:
-                    first, *others = args[:at] + args[at + 1 :]
-                    start = f"np.subtract({first.text}, {name}, out={name})"
-                    return self._done(node, name, [start, *_plus(name, others)])
+            return (
+                self._over_one_of(self._overwritten, node, args)
+                or self._over_subtracted(node, args)
+                or self._over_one_of(self._whole, node, args)
+            )
+        return None
+
+    def _over_one_of(self, find: Callable[[Node, int], str | None], node: Node, args: list[Code]) -> Code | None:
+        """A sum or a product entry by entry, written over one of its arguments."""
+        for at in range(len(args)):
+            name = find(node, at)
+            if name:
+                others = args[:at] + args[at + 1 :]
+                return self._done(node, name, (_times if node.term.op is ops.HAD else _plus)(name, others))
+        return None
+
+    def _over_subtracted(self, node: Node, args: list[Code]) -> Code | None:
+        """A difference, written over what is subtracted."""
+        for at in range(len(args) if node.term.op is ops.ADD else 0):
+            name = self._subtracted(node, at)
+            if name:
+                first, *others = args[:at] + args[at + 1 :]
+                start = f"np.subtract({first.text}, {name}, out={name})"
+                return self._done(node, name, [start, *_plus(name, others)])
         return None
 
     def _subtracted(self, node: Node, at: int) -> str | None:
@@ -181,10 +199,11 @@ class NumpyWriter(Writer):
         inside = owner.home is node.home and self.stays(owner)
         return name if inside else None
 
-    def _product_of(self, node: Node, at: int) -> str | None:
-        """A name for an argument that is a product of matrices, a large array."""
-        op = node.args[at][0].op
-        return self._fresh(node, at) if op in _PRODUCTS and form_of(node.term) == MATRIX else None
+    def _whole(self, node: Node, at: int) -> str | None:
+        """A name for an argument that is an array of its own and no number of broadcast rows or columns."""
+        term = node.args[at][0]
+        own = term.op in _WHOLE or (term.op is ops.HAD and not any(a.op in _REPEATED for a in term.args))
+        return self._fresh(node, at) if own and form_of(node.term) in (MATRIX, COLUMN) else None
 
     def _fresh(self, node: Node, at: int) -> str | None:
         """A name for an argument that is an array of its own, written down here."""
