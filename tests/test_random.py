@@ -125,6 +125,7 @@ def test_the_state_of_a_recurrence_is_no_argument() -> None:
     [
         ("rows(Y)*eye(n)", "Y", "Y: matrix(n,m)"),
         ("X'", "X", "X: matrix(3,3)"),
+        ("sin(x[2])*(y[N] where y[0] = x; y[k+1] = tanh(y[k]))[2]", "x", "x: vector(n)"),
         ("norm(pinv(chi(A)))", "A", "A: matrix(m,n); chi: function"),
         ("prod(j=1..N, M[j])", "M[h]", "M[i=1..N]: matrix(n,n)"),
         ("prod(j=N..1, M[j])", "M[h]", "M[i=1..N]: matrix(n,n)"),

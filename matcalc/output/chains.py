@@ -136,7 +136,7 @@ def endless(letters: str) -> Iterator[str]:
 
 
 def free_names(root: Term) -> set[str]:
-    """All names that occur in the term: variables, families, sizes, unknown functions."""
+    """All names that occur in the term: variables, families, sizes, unknown functions, the e of unit vectors."""
     found: set[str] = set()
     dims: set[Dim] = set()
     for term in postorder(root):
@@ -146,6 +146,8 @@ def free_names(root: Term) -> set[str]:
                 found.add(attr.name)
         elif isinstance(attr, Member):
             found.add(attr.family.name)
+        elif term.op is ops.BASIS:
+            found.add("e")
         dims.update((term.rows, term.cols, *attr_dims(attr)))
     for size in dims:
         found.update(atom.name for atom in size.atoms() if isinstance(atom, Name | SizeAt))

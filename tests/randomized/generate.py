@@ -24,7 +24,7 @@ SQUARE_KINDS = (
 )
 NAMES = {
     "scalar": ("s", "t", "alpha", "beta", "gamma", "sigma_2", "rho", "theta", "a", "c", "lambda", "f", "x_0"),
-    "vector": ("x", "y", "z", "u", "v", "b", "mu", "w", "g", "eta", "d", "e", "x_1", "theta_0"),
+    "vector": ("x", "y", "z", "u", "v", "b", "mu", "w", "g", "eta", "d", "x_1", "theta_0"),
     "matrix": (
         *("A", "B", "C", "X", "Y", "Z", "M", "F", "G", "H", "P", "Q", "R", "S", "U", "V", "Sigma", "Omega", "D", "E"),
         *("W_1", "Lambda"),
