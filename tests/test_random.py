@@ -42,6 +42,14 @@ def test_every_function_is_asked_for() -> None:
         assert written.get(name, name) in LABELS, name
 
 
+def test_a_state_put_into_a_recurrence_keeps_its_own_steps() -> None:
+    inner = "(e[N] where e[0] = u; e[j+1] = sin(s + e[j]))"
+    outer = f"(t[q] where t[0] = z; t[i+1] = {inner.replace('s + ', 't[i] + ')})"
+    where = "u, z, s: vector(n)"
+    put = mc.parse(inner, where).subs({"s": mc.parse(outer, where)})
+    assert put.term is mc.parse(inner.replace("s + ", outer + " + "), where).term
+
+
 def test_what_jax_traces_is_carried_out() -> None:
     jax = pytest.importorskip("jax")
     a = np.random.default_rng(0).standard_normal((3, 3))
@@ -58,6 +66,17 @@ RIGHT = {
         "(z[N] where z[0] = y[0]; z[k+1] = triu(y[0])) where y[L] = B; y[k-1] = A*B",
         "A",
         "A: matrix(n,n); B: matrix(n,m)",
+    ),
+    "a recurrence in the steps of another, of its state": (
+        "(t[q]'*c where t[0] = z; t[i+1] = (e[N] where e[0] = t[i]; e[j+1] = sin(A*t[i] + e[j])) + b)",
+        "z",
+        "A: matrix(n,n); z, b, c: vector(n)",
+    ),
+    "a recurrence in the steps of one of two": (
+        "(t[q]'*x[q] where t[0] = z; x[0] = b; t[i+1] = (e[N] where e[0] = u; e[j+1] = sin(t[i] + e[j])) + x[i];"
+        " x[i+1] = tanh(x[i] + u))",
+        "u",
+        "z, b, u: vector(n)",
     ),
     "kinks at entries that are always 0": ("norm1(diag(y))", "y", "y: vector(n)"),
     "nothing to differentiate in size 1": ("spectral((X*X).^3)", "X", "X: skew(n)"),

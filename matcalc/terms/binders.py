@@ -5,7 +5,7 @@ A bound index takes the level of its binder as its name, so that terms that diff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..errors import ShapeError
 from . import ops
@@ -17,7 +17,7 @@ from .ops import Op
 from .rebuild import register
 from .symbols import Loop, Range, Symbol
 from .term import Term, make
-from .walk import moved_symbol, replace, substitute_indices
+from .walk import moved_symbol, replace, state_symbols, substitute_indices
 
 
 def binder(op: Op, attr: Range, body: Term) -> Term:
@@ -42,12 +42,15 @@ def binder(op: Op, attr: Range, body: Term) -> Term:
     return make(op, (body,), Range(wanted, step), rows, cols)
 
 
-def _canonical(index: Index, body: Term) -> Index:
-    """The index by the level of its binder: the first one above the binders inside that is not free in the body."""
+def _canonical(index: Index, body: Term, others: Collection[str] = ()) -> Index:
+    """The index by the level of its binder: the first one above the binders inside that is not free in the body.
+
+    Nor is the previous state of a recurrence, which is named by that level, among the ``others`` in the body.
+    """
     level = body.height + 1
     while True:
         wanted = Index(level, index.lo, index.hi, index.step)
-        if wanted is index or wanted not in body.indices:
+        if (wanted is index or wanted not in body.indices) and f"%{level}" not in others:
             return wanted
         level += 1
 
@@ -99,7 +102,8 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     after = moved_symbol(slot, {index: dim(index) + loop.step})
     if (after.rows, after.cols) != body.shape:
         raise ShapeError(f"the next state is {show_shape(*body.shape)}, not {show_shape(after.rows, after.cols)}")
-    wanted = _canonical(Index(index.level, index.lo, index.hi, loop.step), body)
+    others = {symbol.name for symbol in state_symbols(body) if symbol != slot}
+    wanted = _canonical(Index(index.level, index.lo, index.hi, loop.step), body, others)
     here = moved_symbol(slot, {index: dim(wanted)})
     if wanted is not index:  # before the slot is renamed: a recurrence inside takes its own name first
         body = replace(body, {}, {index: dim(wanted)})

@@ -173,7 +173,8 @@ def substitute_indices(root: Term, atoms: Mapping[Atom, Dim]) -> Term:
 def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | None = None) -> Term:
     """Replace sub-terms and atoms, all at once and capture-free.
 
-    A bound index that occurs free in a replacement is renamed first.
+    A bound index that occurs free in a replacement is renamed first, and so is the previous state of a
+    recurrence that occurs in one or is itself replaced outside.
     """
     atoms = atoms or {}
     incoming: frozenset[Index] = frozenset()
@@ -183,6 +184,15 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
         incoming |= d.indices
     names_only = not any(not isinstance(a, Index) for a in atoms)
     made: dict[Term, Term] = dict(terms)
+    slots: set[Symbol] | None = None
+
+    def clashes(attr: Any) -> bool:
+        nonlocal slots
+        if not terms or not isinstance(attr, Loop):
+            return False
+        if slots is None:
+            slots = state_symbols(*terms, *terms.values())
+        return attr.slot in slots
 
     def settled(term: Term) -> bool:
         if term in made:
@@ -198,16 +208,19 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
         if settled(term):
             stack.pop()
             continue
-        if term.op.binder and (term.attr.index in incoming or term.attr.index in atoms):
+        if term.op.binder and (term.attr.index in incoming or term.attr.index in atoms or clashes(term.attr)):
             index, body = open_binder(
                 term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index))
             )
+            attr = with_index(term.attr, index)
+            if clashes(term.attr):
+                attr, body = _with_new_slot(attr, body, slots or set())
             outside = term.args[:-1]
             waiting = [a for a in (*outside, body) if not settled(a)]
             if waiting:
                 stack.extend(waiting)
                 continue
-            attr = map_attr(with_index(term.attr, index), atoms)
+            attr = map_attr(attr, atoms)
             made[term] = with_attr(term, (*(made[a] for a in outside), made[body]), attr)
             stack.pop()
             continue
@@ -223,6 +236,22 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
             made[term] = term if args == term.args else with_args(term, args)
         stack.pop()
     return made[root]
+
+
+def state_symbols(*roots: Term) -> set[Symbol]:
+    """The previous states, bound and free, that terms name."""
+    return {t.attr for t in postorder(*roots) if isinstance(t.attr, Symbol) and t.attr.role == "state"}
+
+
+def _with_new_slot(loop: Loop, body: Term, taken: set[Symbol]) -> tuple[Loop, Term]:
+    """A recurrence whose previous state has a name that nothing else has."""
+    slot = loop.slot
+    names = {symbol.name for symbol in taken | state_symbols(body)}
+    name = slot.name + "+"
+    while name in names:
+        name += "+"
+    new = Symbol(name, slot.rows, slot.cols, slot.facts, slot.role)
+    return Loop(loop.index, loop.step, loop.first, loop.at, new), replace(body, {sym(slot): sym(new)})
 
 
 def _touches(indices: frozenset[Index], atoms: Mapping[Atom, Dim]) -> bool:
