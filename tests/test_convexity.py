@@ -82,7 +82,7 @@ ANSWERS = [
     ("spectral(X - Y)", "X", "convex", []),
     ("eigmax(S)", "S", "convex", []),
     ("sqrt(1 + x'*x)", "x", "convex", []),
-    ("sum(sqrt(x.^2 .+ s))", "x", "convex", []),
+    ("sum(sqrt(x.^2 .+ s))", "x", "strictly convex", []),
     ("-norm(x)", "x", "concave", []),
     ("logsumexp(A*x) + x'*P*x", "x", "strictly convex", []),
     ("sum(abs(x)) - sum(log(x))", "x", "strictly convex", []),

@@ -68,10 +68,12 @@ class Convexity:
     def latex(self, steps: bool = False) -> str:
         """The answer as LaTeX; with ``steps`` the proof, line by line."""
         variables = ", ".join(Expr(u, self.names).latex() for u in self.unknowns)
-        answer = rf"\text{{{self._words} in }} {variables}"
+        from ..output.latex import latex_words
+
+        answer = f"{latex_words(self._words + ' in ')} {variables}"
         if not steps:
             return answer
-        lines = [rf"& {step.latex(self.names)} && \text{{{step.rule}}}" for step in self.steps]
+        lines = [rf"& {step.latex(self.names)} && {latex_words(step.rule)}" for step in self.steps]
         return "\\begin{aligned}\n" + " \\\\\n".join([*lines, f"& {answer}"]) + "\n\\end{aligned}"
 
     def _repr_latex_(self) -> str:

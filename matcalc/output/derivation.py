@@ -10,7 +10,7 @@ from ..terms import build, ops
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .chains import free_names
-from .latex import to_latex
+from .latex import latex_words, to_latex
 from .naming import with_names
 from .text import to_text, to_unicode
 
@@ -72,7 +72,7 @@ def latex_condition(term: Term, fact: str, names: IndexNames | None = None, told
     """The same as LaTeX."""
     if term.is_scalar and fact in _SIGNS:
         return _about(to_latex(_without_sign(term, fact), names), f" {_SIGNS[fact][1]}", LATEX_WHERE, told)
-    return _about(to_latex(term, names), rf"\text{{ is {_in_words(term, fact)}}}", LATEX_WHERE, told)
+    return _about(to_latex(term, names), latex_words(f" is {_in_words(term, fact)}"), LATEX_WHERE, told)
 
 
 def _about(formula: str, said: str, marks: tuple[str, str], told: bool) -> str:
@@ -260,12 +260,8 @@ def text_proof(steps: Sequence[ProofStep], names: IndexNames | None = None) -> l
     return _columns([(step.text(names), f"[{step.rule}]") for step in steps])
 
 
-def _words(rule: str) -> str:
-    return rule.replace("_", r"\_").replace("^", r"\^{}")
-
-
 def _note(rule: str, conditions: Sequence[str]) -> str:
-    note = rf" && \text{{{_words(rule)}}}"
+    note = f" && {latex_words(rule)}"
     return note + r"\;(" + r",\; ".join(conditions) + ")" if conditions else note
 
 
@@ -319,10 +315,10 @@ def latex_extremum(
 ) -> str:
     """The objective f, the equations of its stationary points, their solution and the proof of the kind."""
     rows = [f"& f = {to_latex(objective, names)}"]
-    rows += [rf"\Rightarrow\;& {latex_equation(e, names)} && \text{{{_words(label)}}}" for e, label in starts]
+    rows += [rf"\Rightarrow\;& {latex_equation(e, names)} && {latex_words(label)}" for e, label in starts]
     last = starts[0][0] if len(starts) == 1 else None
     rows += _solution_latex(steps, names, last)
-    rows += [rf"& {line.latex(names)} && \text{{{_words(line.rule)}}}" for line in proof]
+    rows += [rf"& {line.latex(names)} && {latex_words(line.rule)}" for line in proof]
     return _aligned(rows)
 
 

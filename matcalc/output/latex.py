@@ -61,6 +61,34 @@ def _split_name(name: str) -> tuple[str, str]:
     return _word(stem), ",".join(_word(part) for part in rest.split("_") if part)
 
 
+_MATHEMATICS = {
+    "d²f": r"\mathrm{d}^{2} f",
+    **{letter: f"\\{name}" for name, letter in GREEK.items()},
+    "≥": r"\ge ",
+    "≤": r"\le ",
+    "≠": r"\ne ",
+    "<": "<",
+    ">": ">",
+    "²": "^{2}",
+    "ᵀ": r"^{\top}",
+    "⁻¹": "^{-1}",
+    "‖": r"\Vert ",
+    "⊗": r"\otimes ",
+    "⊙": r"\odot ",
+    "∂": r"\partial ",
+}
+_ESCAPED = {"_": r"\_", "^": r"\^{}", "&": r"\&", "%": r"\%", "#": r"\#"}
+_IN_WORDS = re.compile("|".join(map(re.escape, (*_MATHEMATICS, *_ESCAPED))))
+
+
+def latex_words(words: str) -> str:
+    """Words, such as the name of a rule, as ``\\text``; letters and signs of mathematics in it between dollars."""
+    if not words:
+        return ""
+    shown = _IN_WORDS.sub(lambda m: _ESCAPED[m[0]] if m[0] in _ESCAPED else f"${_MATHEMATICS[m[0]]}$", words)
+    return rf"\text{{{shown}}}"
+
+
 def _word(word: str) -> str:
     if word in GREEK:
         return "\\" + word

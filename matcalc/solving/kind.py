@@ -352,7 +352,7 @@ def by_a_bound(problem: Problem) -> Iterator[PointKind]:
         needed = frozenset(
             (c.term, c.fact) for c in found.conditions if c.fact in ("posdef", "positive") and not c.known
         )
-        step = ProofStep("a bound that the point attains", (found.reason,))
+        step = ProofStep("a bound that the point attains", found.reason)
         conditions = conditions_of(needed, f"so that the point is a {kind}")
         yield PointKind(kind, True, False, conditions, (step,), ("the point attains a bound of the objective",))
 

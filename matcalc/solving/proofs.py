@@ -119,17 +119,14 @@ class ProofStep:
 
     def latex(self, names: IndexNames | None = None) -> str:
         """The line as LaTeX, words in ``\\text``."""
-        from ..output.latex import to_latex
+        from ..output.latex import latex_words, to_latex
 
         return "".join(
-            _latex_words(w) if isinstance(w, str) else to_latex(_with_differentials(w), names) for w in self.words
+            latex_words(w) if isinstance(w, str) else to_latex(_with_differentials(w), names) for w in self.words
         )
 
     def __str__(self) -> str:
         return f"{self.text()}    [{self.rule}]"
-
-
-_SYMBOLS = {"≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "²": "^{2}", "λ": r"\lambda ", "‖": r"\Vert "}
 
 
 def _with_differentials(term: Term) -> Term:
@@ -144,12 +141,6 @@ def _differential_of(node: Term, args: tuple[Term, ...]) -> Term | None:
         family = replace(node.attr.family, name=node.attr.family.name[1:], role="variable")
         return build.diff(build.member(family, node.attr.at))
     return None
-
-
-def _latex_words(words: str) -> str:
-    for sign, command in _SYMBOLS.items():
-        words = words.replace(sign, f"${command}$")
-    return rf"\text{{{words}}}" if words else ""
 
 
 def listed(terms: Sequence[Term]) -> Words:

@@ -19,13 +19,13 @@ from ..calculus.present import present
 from ..calculus.system import System
 from ..calculus.system import system as with_assumptions
 from ..errors import NotDifferentiable
-from ..output.text import to_unicode
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.spectral import eigvecmax, eigvecs, polar, sqrtm
 from ..terms.term import Term
 from ..terms.walk import contains, replace
 from .equation import Condition, Equation, SolveStep
+from .proofs import Words
 from .riccati import read_product
 from .strategies import addends
 
@@ -38,7 +38,7 @@ class SpectralExtremum:
 
     value: Term
     kind: str
-    reason: str
+    reason: Words
     steps: tuple[SolveStep, ...]
     conditions: tuple[Condition, ...] = ()
 
@@ -178,11 +178,11 @@ def _procrustes(
     matrix, found = _signed(system, slope, kind)
     if unknown.cols.constant == 1:
         value, needed = build.divide(matrix, build.norm(matrix)), "nonzero"
-        reason = f"a linear function of a unit vector is extreme along {matrix} (Cauchy-Schwarz)"
+        reason: Words = ("a linear function of a unit vector is extreme along ", matrix, " (Cauchy-Schwarz)")
     else:
         value, needed = polar(matrix), "maxrank"
-        shown = to_unicode(system.simplify(build.tr(build.mul(build.transpose(matrix), unknown))))
-        reason = f"{shown} is at most the sum of the singular values, which the polar factor reaches (von Neumann)"
+        trace = system.simplify(build.tr(build.mul(build.transpose(matrix), unknown)))
+        reason = (trace, " is at most the sum of the singular values, which the polar factor reaches (von Neumann)")
     value = system.simplify(value)
     turned = build.mul(build.transpose(unknown), matrix)
     sides = (turned, system.simplify(build.transpose(turned)))
@@ -199,7 +199,7 @@ def _leading(system: System, objective: Term, unknown: Term, matrix: Term, kind:
         rest = build.neg(rest)
     value = eigvecs(rest, unknown.cols)
     which = "largest" if found == "maximum" else "smallest"
-    reason = f"the {which} eigenvalues bound the quadratic form (Courant-Fischer, Ky Fan)"
+    reason = (f"the {which} eigenvalues bound the quadratic form (Courant-Fischer, Ky Fan)",)
     base = coefficient(matrix)[1]
     applied = build.mul(base, unknown)
     projected = build.mul(unknown, build.transpose(unknown), base, unknown)
@@ -239,7 +239,7 @@ def _over_ellipsoid(
         left, right = build.smul(radius, slope), build.smul(along, system.simplify(build.mul(shape, unknown)))
         steps = _solved(left, right, unknown, system.simplify(value), rule)
         conditions.append(Condition(slope, "nonzero", False, "for uniqueness"))
-        return SpectralExtremum(system.simplify(value), found, rule, steps, tuple(conditions))
+        return SpectralExtremum(system.simplify(value), found, (rule,), steps, tuple(conditions))
     assert form.matrix is not None
     return _generalised(system, objective, unknown, form.matrix, shape, radius, kind, tuple(conditions))
 
@@ -281,7 +281,7 @@ def _generalised(
         vector = build.mul(outside, eigvecmax(problem))
         scale = radius
     value = system.simplify(build.smul(build.power_of(system.simplify(scale), HALF), vector))
-    reason = f"the {which} eigenvalue bounds the quotient of the forms (Rayleigh)"
+    reason = (f"the {which} eigenvalue bounds the quotient of the forms (Rayleigh)",)
     rule = f"eigenvector of the {which} eigenvalue, the {found} of the Rayleigh quotient"
     form = system.simplify(build.mul(build.transpose(unknown), matrix, unknown))
     left = build.smul(radius, system.simplify(build.mul(matrix, unknown)))
@@ -307,7 +307,7 @@ def _along_a_vector(
     along = build.mul(build.transpose(vector), unknown)
     steps = _solved(build.smul(radius, vector), build.smul(along, build.mul(shape, unknown)), unknown, value, rule)
     nonzero = Condition(vector, "nonzero", False, "for uniqueness up to the sign")
-    return SpectralExtremum(value, "maximum", rule, steps, (*conditions, nonzero))
+    return SpectralExtremum(value, "maximum", (rule,), steps, (*conditions, nonzero))
 
 
 def _quotient(system: System, objective: Term, unknown: Term, kind: str | None) -> SpectralExtremum | None:
