@@ -274,3 +274,16 @@ def test_conditions_are_told(expression: str, wrt: str, where: str, fact: str) -
 def test_constants_are_no_variables(wrt: str) -> None:
     with pytest.raises(MatcalcError):
         _ = mc.derivative("norm(x)^2 + n", wrt, "x: vector(n)").expr
+
+
+@pytest.mark.parametrize(
+    ("expr", "wrt", "written"),
+    [
+        ("sum(grad(x'*Q'*Q*x, x))", "Q", "2*sum(Q'*Q*x)"),
+        ("tr(hess(x'*Q'*Q*x, x))", "Q", "2*tr(Q'*Q)"),
+        ("sum(grad(x'*C*y, y))", "C", "sum(C'*x)"),
+    ],
+)
+def test_derivatives_inside_put_the_structure_aside_too(expr: str, wrt: str, written: str) -> None:
+    where = "Q: orthogonal(n); C: skew(n); x, y: vector(n)"
+    assert mc.derivative(expr, wrt, where).expr.term is mc.derivative(written, wrt, where).expr.term

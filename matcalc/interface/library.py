@@ -19,7 +19,7 @@ from ..terms.term import Term
 from ..terms.walk import postorder
 from .derivative import CHECKABLE, Derivative
 from .expr import Expr, IndexNames
-from .operations import new_scope
+from .operations import FORMS, is_apart, new_scope, reads_within
 
 if TYPE_CHECKING:
     from .convexity import Convexity
@@ -73,6 +73,13 @@ def _read(value: Text, scope: Scope) -> Elaborated:
 
 def _variable(value: Text, scope: Scope, function: Term) -> tuple[Elaborated, Family | None]:
     return parse_variable(value, scope, function) if isinstance(value, str) else (_read(value, scope), None)
+
+
+def _as_differentiated(expr: Text, scope: Scope, function: Elaborated, wrt: Term) -> Term:
+    """The function; read anew where derivatives in it may have used the structure of the variable."""
+    if not isinstance(expr, str) or not any(word in expr for word in FORMS) or not is_apart(scope, wrt):
+        return function.term
+    return reads_within(scope, lambda: _read(expr, scope), wrt).term
 
 
 def _names(*read: Elaborated) -> IndexNames:
@@ -143,10 +150,11 @@ def derivative(
     shared: Sequence[Derived | None] = [None] * len(variables)
     if several and function.term.is_scalar and form in ("auto", "gradient") and route == "differential":
         shared = gradients(rules, function.term, [v.term for v in variables], structured)
+    terms = [_as_differentiated(expr, scope, function, variable.term) for variable in variables]
     made = [
         Derivative(
             rules,
-            function.term,
+            term,
             variable.term,
             form=form,
             route=route,
@@ -156,9 +164,9 @@ def derivative(
             assumed={**function.assumed, **variable.assumed},
             notes=[*function.notes, *variable.notes],
             scope=scope,
-            derived=found,
+            derived=found if term is function.term else None,
         )
-        for variable, family, found in zip(variables, families, shared, strict=True)
+        for variable, family, found, term in zip(variables, families, shared, terms, strict=True)
     ]
     if not several:
         return made[0]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from ..calculus import derive
 from ..calculus.present import factored, present
 from ..calculus.system import System, system
+from ..calculus.variable import is_structured, variable
 from ..errors import ShapeError
+from ..language.elaborate import Elaborated
 from ..language.scope import Operation, Scope
-from ..terms import build
+from ..terms import build, ops
 from ..terms.dims import ONE, Dim
 from ..terms.term import Term
 
@@ -101,15 +103,36 @@ def operations(scope: Scope) -> Mapping[str, Operation]:
         return system(scope.assumptions)
 
     known: dict[str, Operation] = {
-        name: Question(name, 2, shape, _answer(find, False), rules, _answer(find, True))
+        name: Question(name, 2, shape, _answer(scope, find, False), rules, _answer(scope, find, True))
         for name, (shape, find) in _DERIVATIVES.items()
     }
     known |= {name: Question(name, *question, rules) for name, question in _QUESTIONS.items()}
     return known
 
 
-def _answer(find: _Find, structured: bool) -> Callable[[System, list[Term]], Term]:
-    return lambda rules, args: find(rules, args[0], args[1], structured).term
+def _answer(scope: Scope, find: _Find, structured: bool) -> Callable[[System, list[Term]], Term]:
+    def answer(rules: System, args: list[Term]) -> Term:
+        if scope.apart is None:
+            return find(rules, args[0], args[1], structured).term
+        around = variable(rules, args[0], scope.apart)
+        function, wrt = around.enter(args[0]), around.enter(args[1])
+        return around.leave(find(derive.inside(rules, around), function, wrt, structured).term)
+
+    return answer
+
+
+def reads_within(scope: Scope, read: Callable[[], Elaborated], wrt: Term) -> Elaborated:
+    """An expression that is differentiated by a variable with a structure, which derivatives in it do not use."""
+    scope.apart = wrt
+    try:
+        return read()
+    finally:
+        scope.apart = None
+
+
+def is_apart(scope: Scope, wrt: Term) -> bool:
+    """True for a variable with a structure that differentiating puts aside."""
+    return wrt.op in (ops.SYM, ops.MEMBER) and is_structured(system(scope.assumptions), wrt)
 
 
 def new_scope() -> Scope:

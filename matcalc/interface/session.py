@@ -46,7 +46,7 @@ from .derivative import Derivative
 from .expr import Expr, IndexNames
 from .extremum import Extremum, extremum_nodes
 from .library import Comparison, compare_terms
-from .operations import FORMS, new_scope
+from .operations import FORMS, is_apart, new_scope, reads_within
 from .solution import Solved, solve_nodes
 
 if TYPE_CHECKING:
@@ -380,6 +380,8 @@ class Session:
             raise ParseError(f"{name} takes an expression and a variable: {name}(f, x), or {name}(f, X, structured)")
         function = elaborate(args[0], text, self.scope)
         wrt, family = elaborate_variable(args[1], text, self.scope, function.term)
+        if is_apart(self.scope, wrt.term):
+            function = reads_within(self.scope, lambda: elaborate(args[0], text, self.scope), wrt.term)
         self._remember(function)
         return self._make_derivative(function, wrt, family, FORMS[name], route, structured)
 

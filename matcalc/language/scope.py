@@ -70,6 +70,8 @@ class Scope:
     recurrences: dict[str, Recurrence] = field(default_factory=dict)
     halves: dict[str, Halves] = field(default_factory=dict)
     coming: set[str] = field(default_factory=set)
+    apart: Term | None = None
+    """The variable whose structure the derivatives inside an expression put aside, as that around them does."""
 
     def copy(self) -> Scope:
         """An independent scope with the same meanings."""
@@ -87,6 +89,7 @@ class Scope:
             dict(self.recurrences),
             dict(self.halves),
             self.coming,
+            self.apart,
         )
 
     def known(self) -> set[str]:

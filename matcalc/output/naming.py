@@ -38,13 +38,14 @@ def with_names(terms: Sequence[Term], together: bool = False) -> Named:
     found = {part for group in groups for part in _shared(group)}
     shared = sorted(found, key=lambda t: (t.depth, t.key))
     taken = {name for term in terms for name in free_names(term)}
+    letter = next((a for a in "vwpq" if a not in taken), "v")  # v_1 is an entry or a member where there is a v
     names: dict[Term, Term] = {}
     number = 0
     for part in shared:
         number += 1
-        while f"v{number}" in taken:
+        while f"{letter}{number}" in taken:
             number += 1
-        names[part] = build.sym(Symbol(f"v{number}", part.rows, part.cols, frozenset(), "hidden"))
+        names[part] = build.sym(Symbol(f"{letter}{number}", part.rows, part.cols, frozenset(), "hidden"))
     parts = [(name, _inside(part, names)) for part, name in names.items()]
     return Named([replace(term, names) for term in terms], parts)
 

@@ -213,7 +213,7 @@ def replace(root: Term, terms: Mapping[Term, Term], atoms: Mapping[Atom, Dim] | 
                 term, incoming | term.indices | frozenset(a for a in atoms if isinstance(a, Index))
             )
             attr = with_index(term.attr, index)
-            if clashes(term.attr):
+            if isinstance(attr, Loop) and clashes(term.attr):
                 attr, body = _with_new_slot(attr, body, slots or set())
             outside = term.args[:-1]
             waiting = [a for a in (*outside, body) if not settled(a)]

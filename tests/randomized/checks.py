@@ -157,6 +157,8 @@ def _thorough(problem: Problem, d: mc.Derivative, expected: Expected, env: Env, 
     fault = _actions(problem, d, expected, inputs)
     if fault is not None:
         return fault
+    if any(t.op in (ops.DUPLICATION, ops.ELIMINATION) and t.rows.constant is not None for t in postorder(d.expr.term)):
+        return None  # D_2 reads as a name
     try:
         message = differs_read_back(d.expr, mc.parse(f"${d.latex()}$", declarations(problem)))
     except mc.ShapeError as error:  # the length of a unit vector does not show
