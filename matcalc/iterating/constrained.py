@@ -42,6 +42,10 @@ class Row(NamedTuple):
     owner: tuple[int, int]
 
 
+SLSQP_TOLERANCES = (1e-11, 1e-15)
+"""The last is where it may creep; most points are finished by Newton's method on the active conditions before."""
+
+
 class ConstrainedRun(Run):
     """A run whose points have to meet constraints."""
 
@@ -49,8 +53,8 @@ class ConstrainedRun(Run):
 
     # ------------------------------------------------------------ the methods
 
-    def slsqp(self, x: Array) -> Stopped:
-        """Sequential quadratic programming."""
+    def slsqp(self, x: Array, ftol: float) -> Stopped:
+        """Sequential quadratic programming, until the objective changes less than ``ftol``."""
         from scipy.optimize import Bounds, minimize
 
         layout = self.objective.layout
@@ -64,7 +68,7 @@ class ConstrainedRun(Run):
             method="SLSQP",
             bounds=bounds,
             constraints=conditions,
-            options={"maxiter": self.iterations_left, "ftol": 1e-15},
+            options={"maxiter": self.iterations_left, "ftol": ftol},
         )
 
     def trust_constr(self, x: Array) -> Stopped:
@@ -114,14 +118,17 @@ class ConstrainedRun(Run):
         reset(self.constraints)
         if self.method == "trust-constr":
             return self.trust_constr(x)
-        stopped = self.slsqp(x)
-        if self.stopped_by or self._met(self.objective.at(stopped.at)):
-            return stopped
-        polished = self.polish(stopped.at)
-        if self._met(self.objective.at(polished)):
-            return Stopped(polished, stopped.message)
+        for ftol in SLSQP_TOLERANCES:
+            stopped = self.slsqp(x, ftol)
+            if self.stopped_by or self._met(self.objective.at(stopped.at)):
+                return stopped
+            polished = self.polish(stopped.at)
+            if self._met(self.objective.at(polished)):
+                return Stopped(polished, stopped.message)
+            if np.isfinite(self.objective.at(stopped.at).value):
+                x = stopped.at
         self.helped = True
-        return self.trust_constr(stopped.at if np.isfinite(self.objective.at(stopped.at).value) else x)
+        return self.trust_constr(x)
 
     helped = False
 

@@ -22,6 +22,7 @@ from ..errors import NoClosedForm
 from ..output.text import to_unicode
 from ..rewriting.steps import stepwise
 from ..terms import build, ops
+from ..terms.dims import Dim
 from ..terms.term import Term
 from ..terms.walk import contains, replace, size
 from .by_sympy import by_sympy
@@ -227,12 +228,15 @@ class _Elimination:
     def _candidates(
         self, equations: list[Equation], unknowns: list[Term]
     ) -> Iterator[tuple[Equation, Term, list[SolveStep]]]:
-        """What can be isolated: values free of the other unknowns at once, then the smaller before the larger."""
-        coupled: list[tuple[int, int, Equation, Term, list[SolveStep]]] = []
-        for equation in equations:
-            for unknown in unknowns:
-                if not contains(equation.residual, unknown):
-                    continue
+        """What can be isolated: values free of the other unknowns at once, then the smaller before the larger.
+
+        Equations with as many entries as the unknown come first.
+        """
+        pairs = [(e, u) for e in equations for u in unknowns if contains(e.residual, u)]
+        alike = [(e, u) for e, u in pairs if _entries(e.left) is _entries(u)]
+        for group in (alike, [pair for pair in pairs if pair not in alike]):
+            coupled: list[tuple[int, int, Equation, Term, list[SolveStep]]] = []
+            for equation, unknown in group:
                 steps = self._isolated(equation, unknown)
                 if steps is None:
                     continue
@@ -241,8 +245,8 @@ class _Elimination:
                     yield equation, unknown, steps
                     continue
                 coupled.append((size(value), len(coupled), equation, unknown, steps))
-        for _, _, equation, unknown, steps in sorted(coupled, key=lambda c: c[:2]):
-            yield equation, unknown, steps
+            for _, _, equation, unknown, steps in sorted(coupled, key=lambda c: c[:2]):
+                yield equation, unknown, steps
 
     def _isolated(self, equation: Equation, unknown: Term) -> list[SolveStep] | None:
         key = (equation, unknown)
@@ -253,6 +257,10 @@ class _Elimination:
         if self._known[key] is None:
             self.stuck = key
         return self._known[key]
+
+
+def _entries(term: Term) -> Dim:
+    return term.rows * term.cols
 
 
 def _back(system: System, found: list[_Solved], equations: list[Equation]) -> Solution:
