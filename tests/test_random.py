@@ -78,6 +78,7 @@ RIGHT = {
         "u",
         "z, b, u: vector(n)",
     ),
+    "sides that have to be equal": ("tr(A*M*Z)", "Z", "A: stiefel(m,n); Z: matrix(m,m); M: fullrank(n,m)"),
     "kinks at entries that are always 0": ("norm1(diag(y))", "y", "y: vector(n)"),
     "nothing to differentiate in size 1": ("spectral((X*X).^3)", "X", "X: skew(n)"),
     "the slope of sigmoid at 0": ("sum(sigmoid(A)) + sum(softplus(A))", "A", "A: skew(n)"),

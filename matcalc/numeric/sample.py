@@ -326,6 +326,8 @@ def _some_sizes(count: int, rng: np.random.Generator, hint: Sequence[int], profi
     if profile == "mixed":
         return [int(v) for v in rng.integers(1, 4, count)]
     pool = list(hint) if attempt < TRIES else list(range(1, max(hint) + 1 + attempt // TRIES))
+    if attempt >= 2 * TRIES:  # some may have to be equal: a tall matrix and a wide one of the same sides
+        return [int(v) for v in rng.choice(pool, count)]
     repeated = [v for _ in range(count // len(pool) + 1) for v in rng.permutation(pool)]
     return [int(v) for v in repeated[:count]]
 
