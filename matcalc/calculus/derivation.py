@@ -147,7 +147,7 @@ def _second(system: System, term: Term, wrt: Term, route: str, structured: bool)
         line.present()
     kind = structure(system, wrt) if structured else None
     if kind is not None:
-        line.to(kind.step, kind.hessian(wrt, line.term), kind=RESTRICT)
+        line.to(kind.step, kind.hessian(wrt, line.term, gradient(system, term, wrt).term), kind=RESTRICT)
         line.simplify()
         line.present()
     line.to("rearrange", hessian(system, term, wrt, structured).term)

@@ -61,17 +61,26 @@ def hessian(system: System, term: Term, wrt: Term, structured: bool = False) -> 
     """∂vec(gradient)/∂vec(X)ᵀ of a scalar.  Raises :class:`ShapeError` if not a scalar."""
     if not term.is_scalar:
         raise ShapeError(f"a Hessian is of a scalar; this is {show_shape(term.rows, term.cols)}")
-    return _along(system, _derive(system, term, wrt, "adjoint", "vec"), wrt, structured, Structure.hessian)
+    found = _derive(system, term, wrt, "adjoint", "vec")
+    if not structured:
+        return _along(system, found, wrt, False, Structure.jacobian)
+    first = _derive(system, term, wrt, "adjoint").term
+    return _along(system, found, wrt, True, lambda kind, at, free: kind.hessian(at, free, first), second=True)
 
 
 def _along(
-    system: System, found: Derived, wrt: Term, structured: bool, restrict: Callable[[Structure, Term, Term], Term]
+    system: System,
+    found: Derived,
+    wrt: Term,
+    structured: bool,
+    restrict: Callable[[Structure, Term, Term], Term],
+    second: bool = False,
 ) -> Derived:
     """The derivative by independent entries, or from it the one along the structure; which of them is noted."""
     kind = structure(system, wrt) if structured else None
     if kind is not None:
         term = present(system, system.simplify(restrict(kind, wrt, found.term)))
-        return Derived(term, found.conditions, [*found.notes, kind.note(wrt)])
+        return Derived(term, found.conditions, [*found.notes, kind.note(wrt, second)])
     if structured:
         note = f"{wrt} has no structure: its entries are independent"
     elif is_structured(system, wrt):

@@ -3,7 +3,8 @@
 The derivative is first taken with entries independent.  For a linear structure (symmetric, diagonal,
 triangular, skew) the entries that stand for one number are then added up: the partial derivatives by
 distinct entries.  For orthogonal matrices and the Stiefel manifold the gradient is projected on the
-tangent space: the gradient of the embedded metric.
+tangent space, the gradient of the embedded metric; the Hessian is the Riemannian one of that metric,
+V ↦ P(H[V] - V*sym(Q'*G)) with the projection P.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..errors import MatcalcError, NotDifferentiable
+from ..errors import MatcalcError
 from ..terms import build, ops
 from ..terms.term import Term
 from .system import System
@@ -37,8 +38,13 @@ class Structure:
         """The name of the step in a derivation."""
         return "project on the tangent space" if self.curved else f"restrict to {self.fact}"
 
-    def note(self, variable: Term) -> str:
-        """The convention, for the reader of an answer."""
+    def note(self, variable: Term, second: bool = False) -> str:
+        """The convention, for the reader of an answer; ``second`` for that of a Hessian."""
+        if second and self.curved:
+            return (
+                f"along the structure of {variable}: the Riemannian Hessian of the embedded metric,"
+                " P*(H - kron(sym(Q'*G), I))*P with G and H by independent entries and P on the tangent space"
+            )
         return f"along the structure of {variable}: {self.told} with G by independent entries"
 
     def gradient(self, variable: Term, free: Term) -> Term:
@@ -49,13 +55,11 @@ class Structure:
         """Each row of the Jacobian, which is the gradient of one entry, along the structure."""
         return build.mul(free, self.matrix(variable))
 
-    def hessian(self, variable: Term, free: Term) -> Term:
-        """The second derivatives along a linear structure.  Raises :class:`NotDifferentiable` for a curved one."""
+    def hessian(self, variable: Term, free: Term, gradient: Term) -> Term:
+        """The second derivatives along the structure, from Hessian and gradient by independent entries."""
         if self.curved:
-            raise NotDifferentiable(
-                f"no Hessian is offered along what is {self.fact}: it needs the curvature of the manifold",
-                hint="grad(f, X, structured) is the gradient of the embedded metric",
-            )
+            inner = _half(build.mul(build.transpose(variable), gradient), build.mul(_transposed(gradient), variable))
+            free = build.sub(free, build.kron(inner, build.eye(variable.rows)))
         matrix = self.matrix(variable)
         return build.mul(matrix, free, matrix)
 

@@ -168,6 +168,13 @@ class Derivative:
         """The function whose Jacobian this is: of a Hessian, the gradient."""
         return self.gradient.term if self.form == "hessian" else self._function
 
+    def _projected(self, moved: Term) -> Term:
+        """What a Hessian makes of a direction, on the tangent space of a curved structure."""
+        from ..calculus.structure import structure
+
+        kind = structure(self.system, self._wrt)
+        return derive.restricted(self.system, moved, self._wrt) if kind is not None and kind.curved else moved
+
     def _fits(self, value: Term, like: Term) -> None:
         if value.shape != like.shape:
             shapes = (build.show_shape(*value.shape), build.show_shape(*like.shape))
@@ -183,7 +190,8 @@ class Derivative:
         self._fits(along, self._wrt)
         if self._symmetric:
             return Expr(Second(self.system, self._function, [self._wrt]).product(0, [along]), self.names)
-        return Expr(derive.directional(self.system, self._mapped(), self._wrt, along), self.names)
+        moved = derive.directional(self.system, self._mapped(), self._wrt, along)
+        return Expr(self._projected(moved) if self.form == "hessian" else moved, self.names)
 
     @bounded
     def vjp(self, covector: str | Expr) -> Expr:

@@ -74,8 +74,15 @@ def numeric_jacobian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
 
 
 def numeric_hessian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
-    """∂²term/∂vec(wrt)∂vec(wrt)ᵀ of a scalar: differences of the derivative by the complex step."""
-    return _jacobian_of(lambda at: numeric_jacobian(term, wrt, at, along).T, wrt, env, False, along)
+    """∂²term/∂vec(wrt)∂vec(wrt)ᵀ of a scalar: differences of the derivative by the complex step.
+
+    On the Stiefel manifold those of the gradient field, projected on the tangent space.
+    """
+    found = _jacobian_of(lambda at: numeric_jacobian(term, wrt, at, along).T, wrt, env, False, along)
+    if along in ("orthogonal", "stiefel"):
+        basis = np.array([way.ravel(order="F") for way in directions(evaluate(wrt, env), along)])
+        found = basis.T @ (basis @ found) if basis.size else found
+    return found
 
 
 def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic: bool, along: str) -> Array:
