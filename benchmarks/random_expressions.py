@@ -3,12 +3,14 @@
     python benchmarks/random_expressions.py [--count 10000] [--seed 0] [--jobs 2] [--write]
 
 Needs JAX.  Every expression can be made again from the seed and its number; what goes wrong is shown as
-small as it could be made.  ``--write`` writes docs/random.md.
+small as it could be made.  ``--write`` writes docs/random.md, also when the run is ended (by Ctrl-C or
+``kill``): then of those that were done.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
@@ -64,12 +66,12 @@ def results(seed: str, count: int, jobs: int) -> Iterator[Result]:
         yield from pool.imap_unordered(one, tasks, chunksize=CHUNK)
 
 
-def report(found: list[Result], seed: str, seconds: float) -> str:
+def report(found: list[Result], seed: str) -> str:
     """The page: what was asked, what came of it, by function."""
     kinds = Counter(r.kind for r in found)
     refused = kinds.pop("refused", 0)
     right = kinds.pop("right", 0)
-    times = sorted(r.seconds for r in found)
+    depths = Counter(min(r.depth, 10) for r in found)
     deep = sum(r.depth >= 4 for r in found)
     nodes = sorted(r.nodes for r in found)
     lines = [
@@ -80,20 +82,21 @@ def report(found: list[Result], seed: str, seconds: float) -> str:
         "compared: the value of the expression itself, the answer's text read back, the simplified form (the same",
         f"value, simplified again the same), another order of the terms; in one of {EVERY}: every step replayed, the",
         "route by vec's, `d.check()`, the LaTeX read back.",
-        f"Made by `python benchmarks/random_expressions.py --seed {seed} --count {len(found)} --write`.",
+        f"Made by `python benchmarks/random_expressions.py --seed {seed} --count {len(found)} --write`; every",
+        "expression can be made again from the seed and its number.",
         "",
         "| | |",
         "|---|---|",
         f"| expressions | {len(found)} |",
         f"| depth 4 and more | {deep} |",
+        f"| by depth (10 and more as 10) | {', '.join(f'{d}: {n}' for d, n in sorted(depths.items()))} |",
         f"| nodes, median and most | {nodes[len(nodes) // 2]}, {nodes[-1]} |",
         f"| right | {right} |",
         f"| wrong, by kind | {', '.join(f'{k}: {v}' for k, v in sorted(kinds.items())) or 0} |",
         f"| refused, with an error that says why | {refused} |",
-        f"| time for an answer: median, 99 %, most | {times[len(times) // 2] * 1000:.0f} ms, "
-        f"{times[int(len(times) * 0.99)] * 1000:.0f} ms, {times[-1]:.1f} s |",
-        f"| the whole run | {seconds:.0f} s |",
+        f"| answers that took more than a second of processor time | {sum(r.seconds > 1 for r in found)} |",
         "",
+        *not_right(found),
         "## By function and construct",
         "",
         "| | expressions | wrong | refused |",
@@ -108,13 +111,20 @@ def report(found: list[Result], seed: str, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def not_right(found: list[Result]) -> list[str]:
+    """What was wrong or refused, as small as it could be made."""
+    shown = [line for r in found if r.kind != "right" for line in (f"    {s}" for s in r.shown.splitlines())]
+    return ["## Not right", "", *shown, ""] if shown else []
+
+
 NAMES = {
     "T": "A'",
     "add": "A + B", "mul": "A*B", "scale": "s*A", "div": "A/s", "had": "A .* B", "hdiv": "A ./ B", "neg": "-A",
     "pow": "A^k", "hpow": "A.^s", "shift": "A .+ s",
     "bars": "‖A‖", "invT": "A^-T", "phi": "phi(A)", "slice": "A[i..j,k..l]",
     "entry": "A[i,j]", "sumover": "sum(i=1..N, e)", "prodover": "prod(i=1..N, e)", "member": "x[i]", "state": "y[k]",
-    "rec": "y[N] where y[0] = e; y[k+1] = f", "let": "e where v = f", "derivative": "D, grad, hess inside",
+    "rec": "y[N] where y[0] = e; y[k+1] = f",
+    "rec2": "two states that use one another", "let": "e where v = f", "derivative": "D, grad, hess inside",
     "size": "n as a number", "index": "i as a number", "num": "numbers", "var": "variables", "blocks": "[A, B; C, E]",
 }  # fmt: skip
 
@@ -126,16 +136,22 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="write docs/random.md")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {options.seed}, {options.count} expressions", flush=True)
     start = time.perf_counter()
     found: list[Result] = []
-    for result in results(options.seed, options.count, options.jobs):
-        found.append(result)
-        if result.kind != "right":
-            print(result.shown, flush=True)
-        elif result.seconds > 1:
-            print(f"{result.seconds:.1f} s: {result.shown}", flush=True)
-    page = report(found, options.seed, time.perf_counter() - start)
+    try:
+        for result in results(options.seed, options.count, options.jobs):
+            found.append(result)
+            if result.kind != "right":
+                print(result.shown, flush=True)
+            elif result.seconds > 1:
+                print(f"{result.seconds:.1f} s: {result.shown}", flush=True)
+            if len(found) % 500 == 0:
+                print(f"{len(found)} done, {time.perf_counter() - start:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print(f"ended after {len(found)}", flush=True)
+    page = report(found, options.seed)
     print(page)
     if options.write:
         (ROOT / "docs" / "random.md").write_text(page, encoding="utf-8")

@@ -172,6 +172,7 @@ def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> N
         ("softmax(s*(A./A))", "A: positive(n,m); s: scalar"),
         ("logsumexp(A./A)", "A: positive(n,m)"),
         ("softmax(A - A)", "A: positive(n,m)"),
+        ("triu(ones(n)) .* step(triu(z)) .* step(relu(triu(z)))", "z: vector(n)"),
         ("commutation(n,m)*(commutation(n,m)*vec(A + x*z'))", "A: matrix(m,n); x: vector(m); z: vector(n)"),
         ("exp(-A)/s - A + sigmoid(A)", "A: matrix(n,m); s: scalar"),
         ("sum(i=1..N, [x[i]', ones(1,m)])", "x[i=1..N]: vector(n)"),

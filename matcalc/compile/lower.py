@@ -186,7 +186,8 @@ class Lowering:
             return found
         steps = [part for part in parts if part.op is ops.FUN and part.attr == "step"]
         if len(steps) < len(parts):
-            parts = [self.positive(part) if part in steps else part for part in parts]
+            found_positive = dict.fromkeys(map(self.positive, steps))  # once each: it is 0 or 1
+            parts = [*(part for part in parts if part not in steps), *found_positive]
         return build.had(*parts)
 
     def positive(self, step: Term) -> Term:
