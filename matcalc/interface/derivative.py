@@ -69,8 +69,11 @@ class Derivative:
         if form == "hessian" and not function.is_scalar:
             raise ShapeError(f"a Hessian is of a scalar; this is {build.show_shape(function.rows, function.cols)}")
         if form == "hessian" and family is not None:
-            member = f"{family.name}[i]"
-            raise MatcalcError(f"a Hessian by all of {family.name} is not available", hint=f"ask by {member}")
+            first, second = f"{family.name}[i]", f"{family.name}[j]"
+            raise MatcalcError(
+                f"a Hessian by all of {family.name} has a block for every two members",
+                hint=f"D(grad(f, {first}), {second}) is the block, hess(f, {first}) one on the diagonal",
+            )
         self.form = form
 
     # ------------------------------------------------------------ the answer
