@@ -310,10 +310,17 @@ def _blocks(total: Term) -> Iterable[Term]:
 def _summand(addend: Term, whole: Term) -> tuple[Index, Term]:
     """The index of the sum that is a factor of an addend, and what the addend adds up."""
     part = split(addend)
-    total = next(f for f in part.factors if f.op is ops.SUM)
+    factor = next(filter(_is_sum, part.factors))
+    total = factor if factor.op is ops.SUM else factor.args[0]
     running = _running(total.attr.index, whole)
     body = substitute_indices(total.args[0], {total.attr.index: dim(running)})
-    return running, join(part._replace(factors=tuple(body if f is total else f for f in part.factors)))
+    body = body if factor is total else build.transpose(body)
+    return running, join(part._replace(factors=tuple(body if f is factor else f for f in part.factors)))
+
+
+def _is_sum(factor: Term) -> bool:
+    """True for a sum over an index, also a transposed one."""
+    return factor.op is ops.SUM or (factor.op is ops.TRANSPOSE and factor.args[0].op is ops.SUM)
 
 
 def with_constants(total: Term) -> Iterable[Term]:
@@ -435,9 +442,9 @@ class Collector:
         """Sums over one range as one, also where they are factors: ``sum(i, a[i]) - sum(i, b[i])*C``."""
         ranged: dict[Any, list[Term]] = {}
         for addend in total.args:
-            sums = [f for f in split(addend).factors if f.op is ops.SUM]
+            sums = [f for f in split(addend).factors if _is_sum(f)]
             if len(sums) == 1:
-                index = sums[0].attr.index
+                index = (sums[0] if sums[0].op is ops.SUM else sums[0].args[0]).attr.index
                 ranged.setdefault((index.lo, index.hi), []).append(addend)
         for addends in ranged.values():
             if len(addends) > 1:
