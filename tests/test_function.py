@@ -143,3 +143,14 @@ def test_a_product_with_a_direction_without_the_structure_of_the_variable(kind):
     acted = mc.hessian(f, "S", where=where).jvp(mc.matrix("V", "n")).function("numpy")
     values = {name: {**given, "V": dS}[name] for name in acted.arguments}
     assert np.allclose(acted(**values).ravel(order="F"), blocks["S", "S"] @ flat["S"])
+
+
+def test_what_is_assumed_is_known_to_the_code():
+    where = "S: symmetric(n); b: vector(n)"
+    text = "b'*inv(S)*b + logdet(S)"
+    assert "_cholesky" not in mc.function(text, "b", where=where).source
+    f = mc.function(text, "b", where=where, assume="S is posdef")
+    assert "_cholesky" in f.source
+    S, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, -2.0])
+    value, gradient = f(S=S, b=b)
+    assert np.isclose(value, b @ np.linalg.solve(S, b) + np.log(5)) and np.allclose(gradient, 2 * np.linalg.solve(S, b))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import MatcalcError
 from ..terms.term import Term
+from .lower import Known
 from .names import identifier, sources_of
 from .source import Results, several, to_source
 from .target import NUMPY, Target
@@ -33,11 +34,11 @@ class GeneratedFunction:
         place = f"<matcalc {name} {blake2b(source.encode(), digest_size=6).hexdigest()}>"
         tree = ast.parse(source, place)
         self.arguments: tuple[str, ...] = _checked(tree, name)
-        space: dict[str, Any] = {"__name__": "matcalc.generated", _MISSING: _MISSING, _AMENDED: self._amended}
+        space: dict[str, Any] = {_MISSING: _MISSING, _AMENDED: self._amended}
         exec(compile(tree, place, "exec"), space)
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
-        self._function: Callable[..., Any] = space[name]
-        type.__setattr__(type(self), "__call__", staticmethod(self._function))
+        type.__setattr__(type(self), "__call__", space[name])
+        self._function: Callable[..., Any] = space[name].__get__(self)
         self._wanted = frozenset(self.arguments)
         self.__signature__ = Signature(
             [Parameter(a, Parameter.KEYWORD_ONLY) for a in sorted({*self.arguments, *self.accept})]
@@ -72,13 +73,13 @@ class GeneratedFunction:
         return GeneratedFunction, (self.source, self.name, self.accept)
 
 
-_MISSING, _MORE, _AMENDED = "_matcalc_missing", "_matcalc_more", "_matcalc_amended"
+_SELF, _MISSING, _MORE, _AMENDED = (f"_matcalc_{word}" for word in ("self", "missing", "more", "amended"))
 
 
 def _checked(module: ast.Module, name: str) -> tuple[str, ...]:
     """The arguments of a function, which from now on notices at once when it is given others.
 
-    Its head becomes ``def f(*, A=missing, **more)``, and behind the docstring comes
+    Its head becomes ``def f(self, /, *, A=missing, **more)``, and behind the docstring comes
     ``if more or A is missing: return amended({...})``.
     """
     head = next(node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == name)
@@ -86,9 +87,9 @@ def _checked(module: ast.Module, name: str) -> tuple[str, ...]:
     conditions = [f"{a} is {_MISSING}" for a in names]
     given = ", ".join([*(f"{a!r}: {a}" for a in names), f"**{_MORE}"])
     text = (
-        f"def f(*, {''.join(f'{a}={_MISSING}, ' for a in names)}**{_MORE}):\n"
+        f"def f({_SELF}, /, *, {''.join(f'{a}={_MISSING}, ' for a in names)}**{_MORE}):\n"
         f"  if {' or '.join([_MORE, *conditions])}:\n    return {_AMENDED}({{{given}}})"
-    ).replace("(*, **", "(**")
+    ).replace("/, *, **", "/, **")
     (model,) = ast.parse(text).body
     assert isinstance(model, ast.FunctionDef)
     head.args = model.args
@@ -106,13 +107,14 @@ def compile_numpy(
     form: str = "array",
     accept: Iterable[str] = (),
     target: Target = NUMPY,
+    known: Known | None = None,
 ) -> GeneratedFunction:
     """The function that :func:`to_numpy` writes, or another ``target``, ready to call.
 
     Declared ``inputs`` that turn out not to be needed are accepted and ignored, as are those named in ``accept``.
     """
     spare = [source.name for source in sources_of(inputs or ())]
-    source = to_source(term, name, inputs, form, target)
+    source = to_source(term, name, inputs, form, target, known)
     return GeneratedFunction(source, identifier(name), [*accept, *spare])
 
 
@@ -123,7 +125,9 @@ def compile_several(
     forms: Mapping[str, str] | None = None,
     accept: Iterable[str] = (),
     target: Target = NUMPY,
+    known: Known | None = None,
 ) -> GeneratedFunction:
     """The function that :func:`several` writes, ready to call."""
     spare = [source.name for source in sources_of(inputs or ())]
-    return GeneratedFunction(several(results, name, inputs, forms, target), identifier(name), [*accept, *spare])
+    source = several(results, name, inputs, forms, target, known)
+    return GeneratedFunction(source, identifier(name), [*accept, *spare])

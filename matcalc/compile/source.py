@@ -56,13 +56,18 @@ def to_numpy(
 
 
 def to_source(
-    term: Term | Mapping[str, Term], name: str, inputs: Sequence[Term] | None, form: str, target: Target
+    term: Term | Mapping[str, Term],
+    name: str,
+    inputs: Sequence[Term] | None,
+    form: str,
+    target: Target,
+    known: Known | None = None,
 ) -> str:
     """The same for another library than NumPy: the plan is one, ``target`` says how it is written."""
     if isinstance(term, Term):
-        return several({"": term}, name, inputs, {"": form}, target)
+        return several({"": term}, name, inputs, {"": form}, target, known)
     parts: dict[Hashable, Term] = dict(term.items())
-    return several({"": parts}, name, inputs, {"": form}, target)
+    return several({"": parts}, name, inputs, {"": form}, target, known)
 
 
 def several(

@@ -11,7 +11,9 @@ from ..errors import MatcalcError
 from ..terms.term import Term
 
 if TYPE_CHECKING:
+    from ..calculus.system import System
     from ..compile.function import GeneratedFunction
+    from ..compile.lower import Known
     from ..compile.source import Results
     from ..compile.target import Target
 
@@ -39,15 +41,28 @@ def _installed(backend: str) -> None:
         raise MatcalcError(f"the backend {backend!r} needs the package {package}, which is not installed", hint=hint)
 
 
-def source(backend: str, term: Term, name: str = "f", inputs: Sequence[Term] = (), form: str = "array") -> str:
+def _known(rules: System | None) -> Known | None:
+    """The facts under assumptions; without any, those of the declarations."""
+    return rules.facts.has if rules is not None and rules.assumptions else None
+
+
+def source(
+    backend: str,
+    term: Term,
+    name: str = "f",
+    inputs: Sequence[Term] = (),
+    form: str = "array",
+    rules: System | None = None,
+) -> str:
     """Source text of a stand-alone function; ``form`` is ``array`` or ``matrix2d``, where every array is 2-D.
 
+    ``rules`` know what is assumed, here and below: a matrix assumed to be positive definite gets Cholesky's factor.
     Raises :class:`MatcalcError` for an unknown backend, and for an operation that the library does not have.
     """
     target = target_of(backend)
     from ..compile.source import to_source
 
-    return to_source(term, name, inputs, form, target)
+    return to_source(term, name, inputs, form, target, _known(rules))
 
 
 def compiled(
@@ -57,13 +72,14 @@ def compiled(
     inputs: Sequence[Term] = (),
     form: str = "array",
     accept: Iterable[str] = (),
+    rules: System | None = None,
 ) -> GeneratedFunction:
     """That function, ready to call.  Raises :class:`MatcalcError` when the package is not installed."""
     target = target_of(backend)
     _installed(backend)
     from ..compile.function import compile_numpy
 
-    return compile_numpy(term, name, inputs, form, accept, target)
+    return compile_numpy(term, name, inputs, form, accept, target, _known(rules))
 
 
 def compiled_together(
@@ -73,10 +89,11 @@ def compiled_together(
     inputs: Sequence[Term],
     forms: Mapping[str, str],
     accept: Iterable[str] = (),
+    rules: System | None = None,
 ) -> GeneratedFunction:
     """A function that computes several results together and returns them as a tuple; of one result, that one."""
     target = target_of(backend)
     _installed(backend)
     from ..compile.function import compile_several
 
-    return compile_several(results, name, inputs, forms, accept, target)
+    return compile_several(results, name, inputs, forms, accept, target, _known(rules))

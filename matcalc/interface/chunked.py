@@ -72,12 +72,12 @@ def chunked(
     sources = sources_of([*terms, *found.inputs])
     parts = split(found.results, Name(over), {source: shown[source] for source in sources})
     sums: dict[str, Term | dict[Hashable, Term]] = dict(parts.sums)
-    chunk = compiled_together(backend, sums, "sums", found.inputs, {}, found.accept)
+    chunk = compiled_together(backend, sums, "sums", found.inputs, {}, found.accept, found.rules)
     final = None
     if parts.results:
         data = set(parts.data.values())
         inputs = [term for term in found.inputs if not data & set(sources_of([term]))]
-        final = compiled_together("numpy", parts.results, found.name, inputs, found.forms, found.accept)
+        final = compiled_together("numpy", parts.results, found.name, inputs, found.forms, found.accept, found.rules)
     return ChunkedFunction(chunk, final, parts, {k: isinstance(r, dict) for k, r in found.results.items()}, over)
 
 

@@ -17,7 +17,7 @@ from ..terms.symbols import Family, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import postorder
 from .expr import Expr
-from .library import Let, Text, Where, _read, _scope, _variable
+from .library import Let, Text, Where, _assume_all, _read, _scope, _variable
 
 if TYPE_CHECKING:
     from ..compile.function import GeneratedFunction
@@ -51,6 +51,7 @@ def function(
     *,
     where: Where = None,
     let: Let = None,
+    assume: str | Sequence[str] = (),
     backend: str = "numpy",
 ) -> GeneratedFunction:
     """One function for several quantities of an expression f, computed together: what they share is computed once.
@@ -70,7 +71,8 @@ def function(
     The direction for the variable ``w`` is the argument ``dw``, of the same shape; with several
     variables the directions are those of one step in all of them.  With a list of variables a quantity is
     a dict by their names (``hessian``: by pairs of names).  ``where`` and ``let`` are as in
-    :func:`matcalc.derivative`; raises its errors, and :class:`MatcalcError` for an unknown quantity.
+    :func:`matcalc.derivative`, ``assume`` adds facts (``"S is posdef"``); raises its errors, and
+    :class:`MatcalcError` for an unknown quantity.
 
     >>> f = function("norm(A*x - b)^2", "x", ("value", "gradient"), where="A: matrix(m,n); x: vector(n); b: vector(m)")
     >>> f(A=[[2.0, 0.0], [0.0, 1.0]], x=[1.0, 1.0], b=[0.0, 0.0])
@@ -78,8 +80,8 @@ def function(
     """
     from .backends import compiled_together
 
-    found = prepared(expr, wrt, what, where, let)
-    return compiled_together(backend, found.results, found.name, found.inputs, found.forms, found.accept)
+    found = prepared(expr, wrt, what, where, let, assume)
+    return compiled_together(backend, found.results, found.name, found.inputs, found.forms, found.accept, found.rules)
 
 
 class Prepared(NamedTuple):
@@ -90,9 +92,17 @@ class Prepared(NamedTuple):
     inputs: list[Term]
     forms: dict[str, str]
     accept: list[str]
+    rules: System
 
 
-def prepared(expr: Text, wrt: Text | Sequence[Text], what: str | Sequence[str], where: Where, let: Let) -> Prepared:
+def prepared(
+    expr: Text,
+    wrt: Text | Sequence[Text],
+    what: str | Sequence[str],
+    where: Where,
+    let: Let,
+    assume: str | Sequence[str] = (),
+) -> Prepared:
     """The quantities that :func:`function` computes."""
     asked = [what] if isinstance(what, str) else list(what)
     for quantity in asked:
@@ -100,7 +110,7 @@ def prepared(expr: Text, wrt: Text | Sequence[Text], what: str | Sequence[str], 
             raise MatcalcError(f"there is no quantity {quantity!r}; there are: {', '.join(QUANTITIES)}")
     if not asked or len(set(asked)) != len(asked):
         raise MatcalcError("every quantity is asked for once, and at least one")
-    question = _question(expr, wrt, where, let)
+    question = _question(expr, wrt, where, let, assume)
     results = {quantity: _found(question, quantity) for quantity in asked}
     named: dict[str, Term | dict[Hashable, Term]] = {
         quantity: parts if question.several and isinstance(parts, dict) else _only(parts)
@@ -110,18 +120,19 @@ def prepared(expr: Text, wrt: Text | Sequence[Text], what: str | Sequence[str], 
     leaves = {t: None for t in postorder(question.function) if t.op in (ops.SYM, ops.MEMBER)}
     unknown = {t.attr.name for t in postorder(question.function) if isinstance(t.attr, Unknown)}
     spare = [prefix + name for name in sorted(unknown) for prefix in ("", "d", "d2", "d3")]
-    return Prepared(named, "_and_".join(asked), list(leaves), forms, spare)
+    return Prepared(named, "_and_".join(asked), list(leaves), forms, spare, question.rules)
 
 
 def _only(parts: Term | dict[Hashable, Term]) -> Term:
     return parts if isinstance(parts, Term) else next(iter(parts.values()))
 
 
-def _question(expr: Text, wrt: Text | Sequence[Text], where: Where, let: Let) -> Question:
+def _question(expr: Text, wrt: Text | Sequence[Text], where: Where, let: Let, assume: str | Sequence[str]) -> Question:
     asked: list[Text] = [wrt] if isinstance(wrt, str | Expr) else list(wrt)
     if not asked:
         raise ParseError("the list of variables is empty", hint='write ["W", "b"]')
     scope = _scope(where, let, expr, *asked)
+    _assume_all(scope, assume)
     function = _read(expr, scope)
     taken = {t.attr.name for t in postorder(function.term) if t.op is ops.SYM}
     variables = []

@@ -250,7 +250,7 @@ class Derivative:
         """Source text of a stand-alone function that evaluates the answer."""
         from .backends import source
 
-        return source(backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form))
+        return source(backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form), self.system)
 
     @bounded
     def function(self, backend: str = "numpy", form: str | None = None) -> GeneratedFunction:
@@ -258,7 +258,13 @@ class Derivative:
         from .backends import compiled
 
         return compiled(
-            backend, self._in_form(form), self._name(form), self._inputs(), self._arrays(form), self._functions()
+            backend,
+            self._in_form(form),
+            self._name(form),
+            self._inputs(),
+            self._arrays(form),
+            self._functions(),
+            self.system,
         )
 
     @bounded

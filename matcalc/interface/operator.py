@@ -187,9 +187,9 @@ def operator(derivative: Derivative, backend: str = "numpy") -> OperatorFunction
 
     if derivative.form == "gradient":
         raise MatcalcError("the derivative of a scalar is a gradient, no matrix", hint="mc.hessian has an operator")
-    inputs, accept = derivative._inputs(), derivative._functions()
+    inputs, accept, rules = derivative._inputs(), derivative._functions(), derivative.system
     wrt = derivative.wrt.term
-    functions = {"at": compiled(backend, wrt, "at", inputs, "array", accept)}
+    functions = {"at": compiled(backend, wrt, "at", inputs, "array", accept, rules)}
     hessian = derivative.form == "hessian"
     pairs = None
     if hessian and not wrt.is_scalar and wrt.op in (ops.SYM, ops.MEMBER) and not _flat(wrt):
@@ -204,19 +204,19 @@ def operator(derivative: Derivative, backend: str = "numpy") -> OperatorFunction
         identities = [(a.op is ops.EYE, b.op is ops.EYE) for a, b in pairs]
         if dense:
             forms = dict.fromkeys(dense, "matrix2d")
-            functions["factors"] = compiled_together(backend, dense, "factors", inputs, forms, accept)
+            functions["factors"] = compiled_together(backend, dense, "factors", inputs, forms, accept, rules)
             return OperatorFunction(functions, identities)
 
     def direction(like: Term) -> Expr:
         return Expr(build.sym(Symbol(_DIRECTION, like.rows, like.cols)))
 
     along = derivative.jvp(direction(wrt)).term
-    functions["times"] = compiled(backend, along, "times", inputs, "array", accept)
+    functions["times"] = compiled(backend, along, "times", inputs, "array", accept, rules)
     if not hessian:
         value = derivative.function_expr.term
-        functions["value"] = compiled(backend, value, "value", inputs, "array", accept)
+        functions["value"] = compiled(backend, value, "value", inputs, "array", accept, rules)
         turned = derivative.vjp(direction(value)).term
-        functions["turned"] = compiled(backend, turned, "turned", inputs, "array", accept)
+        functions["turned"] = compiled(backend, turned, "turned", inputs, "array", accept, rules)
     return OperatorFunction(functions, None)
 
 
