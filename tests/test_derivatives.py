@@ -180,7 +180,7 @@ def test_the_routes_agree(seed: int) -> None:
         assert first.ok and second.ok, f"seed {seed}: {gradient} and {inside}"
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 def test_hessian_of_a_random_scalar(seed: int) -> None:
     generator = Generator(3000 + seed)
     f = generator.make(ONE, ONE, 3)
@@ -238,18 +238,18 @@ def test_large_graphs_go_through() -> None:
     n = dim("n")
     x, a, b = build.sym(Symbol("X", n, n)), build.sym(Symbol("A", n, n)), build.sym(Symbol("B", n, n))
     v = build.sym(Symbol("x", n, ONE))
-    addends = [build.mul(build.transpose(build.sym(Symbol(f"a{k}", n, ONE))), v) for k in range(10_000)]
-    assert size(derive.gradient(rules, build.add(*addends), v).term) == 10_001
+    addends = [build.mul(build.transpose(build.sym(Symbol(f"a{k}", n, ONE))), v) for k in range(4_000)]
+    assert size(derive.gradient(rules, build.add(*addends), v).term) == 4_001
     s = t = build.sym(Symbol("s", ONE, ONE))
-    for _ in range(5_000):
+    for _ in range(2_000):
         t = build.fun("sin", t)
-    assert size(derive.gradient(rules, t, s).term) < 20_000
+    assert size(derive.gradient(rules, t, s).term) < 8_000
     squares = swell = x
-    for _ in range(60):
+    for _ in range(30):
         squares = build.mul(squares, squares)
         swell = build.mul(a, swell, b, swell)
-    assert size(derive.gradient(rules, build.tr(squares), x).term) < 5_000
-    assert size(derive.gradient(rules, build.tr(swell), x).term) < 10_000
+    assert size(derive.gradient(rules, build.tr(squares), x).term) < 2_500
+    assert size(derive.gradient(rules, build.tr(swell), x).term) < 5_000
 
 
 def test_structure_is_put_aside_and_used_again() -> None:

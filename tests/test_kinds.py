@@ -132,7 +132,7 @@ def residual(read, env):
 
 
 @named([p for p in PROBLEMS if "imum" in p["kind"] and p.get("stationary", True) and p.get("numeric", True)])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0])
 def test_no_better_point_nearby(problem, seed):
     read = Read(problem)
     env = drawn(read, problem, seed)
