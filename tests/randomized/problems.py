@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from keyword import iskeyword
 from random import Random
 from typing import Any
@@ -200,9 +199,8 @@ def keywords(problem: Problem, inputs: Inputs) -> dict[str, Any]:
     return {f"{name}_" if iskeyword(name) else name: value for name, value in (given | dict(inputs.sizes)).items()}
 
 
-def called(function: Callable[..., Any], given: dict[str, Any]) -> Array:
-    arguments: tuple[str, ...] = function.arguments  # type: ignore[attr-defined]
-    return function(**{name: given[name] for name in arguments})
+def called(function: Any, given: dict[str, Any]) -> Array:
+    return function(**{name: given[name] for name in function.arguments})
 
 
 def environment(inputs: Inputs, *terms: Term) -> Env:
