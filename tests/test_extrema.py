@@ -138,6 +138,7 @@ def test_an_objective(objective: str, unknown: str, where: str, expected: str, k
     assert checked.ok and checked.trials
 
 
+PROJECTED = "y - [ones(n), basis(1,n)]*inv([n, 1; 1, 1])*[sum(y); y[1]]"
 CONSTRAINED = [
     (
         "u'*R*u",
@@ -152,6 +153,7 @@ CONSTRAINED = [
     ("c'*p + t*sum(p .* log(p))", "p", "c, p: vector(n); t: positive", ["sum(p) = 1"], "softmax(-c/t)"),
     ("norm(B - A)^2", "B", "A, B: matrix(n,n); s, y: vector(n)", ["B*s = y"], "A + (y - A*s)*s'/(s'*s)"),
     ("logdet(X)", "X", "X: posdef(n)", ["tr(X) = 1"], "eye(n)/n"),
+    ("norm(x - y)^2", "x", "x, y: vector(n)", ["sum(x) = 0", "x[1] = 0"], PROJECTED),
 ]
 
 
@@ -208,6 +210,21 @@ def test_symmetric_with_a_secant_condition() -> None:
     assert np.allclose(b @ s, y)
 
 
+def test_no_condition_that_another_order_does_without() -> None:
+    objective = "(x - m)'*inv(P)*(x - m) + (z - A*x)'*inv(Q)*(z - A*x) + (y - H*z)'*inv(R)*(y - H*z)"
+    where = "x, z, m: vector(n); P, Q: posdef(n); A: matrix(n,n); H: matrix(k,n); y: vector(k); R: posdef(k)"
+    found = mc.extremum(objective, ["x", "z"], where=where)
+    assert found.kind == "minimum"
+    assert found.check(trials=2).ok
+    assert "A is invertible" not in {f"{c.term} is {c.fact}" for c in found.conditions if not c.known}
+
+
+def test_the_direction_that_a_matrix_stretches_most() -> None:
+    found = mc.extremum("norm(A*x)^2", "x", where="A: matrix(m,n); x: vector(n)", subject_to="x'*x = 1")
+    assert str(found.solution) == "eigvecmax(A'*A)"
+    assert found.check(trials=2).ok
+
+
 def test_a_polynomial_fit_is_one_linear_system() -> None:
     where = "x, y: vector(n); a, b, c: scalar"
     found = mc.extremum("norm(y - a*ones(n) - b*x - c*x.^2)^2", ["a", "b", "c"], where=where)
@@ -250,6 +267,7 @@ EQUATIONS = [
     ("X^2 = A", "X", "X, A: posdef(n)", "sqrtm(A)"),
     ("A .* X + X = B", "X", "A, B, X: matrix(m,n)", "B ./ (A .+ 1)"),
     ("x*(a'*y) + y = b", "x", "x, y, b: vector(n); a: vector(n)", "(b - y)/(a'*y)"),
+    ("P = A*P*A' + Q", "P", "A, P, Q: matrix(n,n)", "unvec(inv(eye(n^2) - kron(A, A))*vec(Q), n, n)"),
     ("X + tr(X)*A = B", "X", "X, A, B: matrix(n,n)", "B - tr(B)/(1 + tr(A))*A"),
 ]
 

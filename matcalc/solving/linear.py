@@ -220,7 +220,7 @@ def _singular(matrix: Term) -> bool:
 
 
 def _sylvester(system: System, pieces: Sequence[Sandwich], unknown: Term) -> Inverse | None:
-    """``A*X*R + L*X*B = C``: all pieces have R on the right, or L on the left."""
+    """``A*X*R + L*X*B = C``: all pieces have R on the right, or L on the left, which are known to be invertible."""
     rows, cols = build.eye(unknown.rows), build.eye(unknown.cols)
     rights = sorted({p.right for p in pieces}, key=lambda t: (t is not cols, t.weight))
     lefts = sorted({p.left for p in pieces}, key=lambda t: (t is not rows, t.weight))
@@ -230,14 +230,14 @@ def _sylvester(system: System, pieces: Sequence[Sandwich], unknown: Term) -> Inv
             with_left = [p for p in pieces if p.right is not right]
             if not with_left or any(p.left is not left for p in with_left):
                 continue
-            if any(not t.is_square or _singular(t) for t in (left, right)):
+            if any(not t.is_square or not system.facts.has(t, "invertible") for t in (left, right)):
                 continue
             a, b = _sum(system, with_right, "left"), _sum(system, with_left, "right")
-            needs: list[Need] = [(t, "invertible") for t in (left, right) if t.op is not ops.EYE]
             before, after = system.simplify(build.inv(left)), system.simplify(build.inv(right))
             outer = system.simplify(build.mul(before, a))
             inner = system.simplify(build.mul(b, after))
             spread_out = build.add(build.kron(cols, outer), build.kron(build.transpose(inner), rows))
+            needs: list[Need] = [(t, "invertible") for t in (left, right) if t.op is not ops.EYE]
             needs.append((system.simplify(spread_out), "invertible"))
             shown = build.add(build.mul(a, unknown, right), build.mul(left, unknown, b))
             rule = "Lyapunov equation" if outer is build.transpose(inner) else "Sylvester equation"

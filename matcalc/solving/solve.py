@@ -228,14 +228,14 @@ class _Elimination:
     def _candidates(
         self, equations: list[Equation], unknowns: list[Term]
     ) -> Iterator[tuple[Equation, Term, list[SolveStep]]]:
-        """What can be isolated: values free of the other unknowns at once, then the smaller before the larger.
+        """What can be isolated: values free of the other unknowns at once, then those with the fewest conditions.
 
-        Equations with as many entries as the unknown come first.
+        Equations with as many entries as the unknown come first, of equally good values the smaller.
         """
         pairs = [(e, u) for e in equations for u in unknowns if contains(e.residual, u)]
         alike = [(e, u) for e, u in pairs if _entries(e.left) is _entries(u)]
         for group in (alike, [pair for pair in pairs if pair not in alike]):
-            coupled: list[tuple[int, int, Equation, Term, list[SolveStep]]] = []
+            coupled: list[tuple[int, int, int, Equation, Term, list[SolveStep]]] = []
             for equation, unknown in group:
                 steps = self._isolated(equation, unknown)
                 if steps is None:
@@ -244,8 +244,9 @@ class _Elimination:
                 if not any(contains(value, other) for other in unknowns):
                     yield equation, unknown, steps
                     continue
-                coupled.append((size(value), len(coupled), equation, unknown, steps))
-            for _, _, equation, unknown, steps in sorted(coupled, key=lambda c: c[:2]):
+                needs = sum(not c.known for step in steps for c in step.conditions)
+                coupled.append((needs, size(value), len(coupled), equation, unknown, steps))
+            for _, _, _, equation, unknown, steps in sorted(coupled, key=lambda c: c[:3]):
                 yield equation, unknown, steps
 
     def _isolated(self, equation: Equation, unknown: Term) -> list[SolveStep] | None:

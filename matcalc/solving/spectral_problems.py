@@ -292,7 +292,9 @@ def _generalised(
 
 
 def _is_dyad(matrix: Term) -> bool:
-    return matrix.op is ops.MUL and len(matrix.args) == 2 and matrix.args[1] is build.transpose(matrix.args[0])
+    if matrix.op is not ops.MUL or len(matrix.args) != 2:
+        return False
+    return matrix.args[0].is_vector and matrix.args[1] is build.transpose(matrix.args[0])
 
 
 def _along_a_vector(

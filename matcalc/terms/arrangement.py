@@ -11,7 +11,7 @@ from ..errors import ShapeError
 from . import ops
 from .dims import ONE, ZERO, DimLike, dim
 from .fit import mismatch, require_square, show_shape
-from .leaves import eye, half_size, ones, zeros
+from .leaves import eye, half_size, num, ones, zeros
 from .products import transpose
 from .rebuild import register, with_attr
 from .symbols import Grid
@@ -95,6 +95,8 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
     for at, length in ((a, term.rows), (b, term.cols)):
         if (at.constant is not None and at.constant < 1) or ((at - length).constant or 0) > 0:
             raise ShapeError(f"there is no entry {at} among 1 to {length}")
+    if term.op in (ops.ZEROS, ops.ONES):
+        return num(0 if term.op is ops.ZEROS else 1)
     if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
         grid: Grid = term.attr
         return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
