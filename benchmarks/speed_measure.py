@@ -18,7 +18,8 @@ QUANTITIES = {
     "Hessian product": "hvp",
 }
 ROUNDS, SECONDS, SAMPLE, SLOW = 40, 0.25, 4e-4, 0.2
-"""Rounds at most, seconds for each contender, seconds of one sample; what takes longer than SLOW runs three times."""
+"""Rounds at most, seconds for each contender, seconds of one sample; beside the code by hand, what takes
+longer than SLOW runs three times, five times as long twice."""
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 Run = Callable[[], Any]
 
@@ -199,8 +200,8 @@ def _in_turns(runs: dict[str, Run]) -> dict[str, list[float]]:
     gc.disable()
     while (done := len(taken["by hand"])) < 7 or (done < ROUNDS and time.perf_counter() - begin < SECONDS * len(runs)):
         for name in random.sample(list(runs), len(runs)):
-            if alone[name] > SLOW:
-                if done < 3:
+            if alone[name] > SLOW and name != "by hand":
+                if done < (3 if alone[name] < 5 * SLOW else 2):
                     taken[name].append(once(runs[name], 1))
                 continue
             runs[name]()
