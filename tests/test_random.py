@@ -188,3 +188,9 @@ def test_code_found_wrong_and_mended(expr: str, where: str) -> None:
         found = function(**{name: given[name] for name in function.arguments})
         assert np.allclose(found, shaped(evaluate(term, env), term.rows, term.cols)), function.source
         assert np.shape(found) == np.shape(shaped(evaluate(term, env), term.rows, term.cols))
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (8, 1), (8,)])
+def test_a_row_or_a_column_of_a_multiple_is_given_in_either_shape(shape: tuple[int, ...]) -> None:
+    function = mc.parse("A'[1..n]", "A: matrix(1,2*n)").function()
+    assert np.array_equal(function(A=np.arange(8.0).reshape(shape)), np.arange(4.0))

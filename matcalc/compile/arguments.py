@@ -104,6 +104,9 @@ class Head:
             name = self.names.of[source]
             for axis, size in enumerate(self._sides(source)):
                 text = f"len({name})" if isinstance(source, Family) and axis == 0 else f"{name}.shape[{axis}]"
+                one = not isinstance(source, Family) and kind_of(source) != MATRIX
+                if one and self.writer.thin and size.atom is None:
+                    text = f"{name}.size"  # 2*n entries, also of one row or one column
                 found.append(_Reading(source, text, size))
         return found
 
