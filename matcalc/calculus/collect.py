@@ -310,7 +310,7 @@ def _blocks(total: Term) -> Iterable[Term]:
 def _summand(addend: Term, whole: Term) -> tuple[Index, Term]:
     """The index of the sum that is a factor of an addend, and what the addend adds up."""
     part = split(addend)
-    factor = next(filter(_is_sum, part.factors))
+    factor = _sums(part)[0]
     total = factor if factor.op is ops.SUM else factor.args[0]
     running = _running(total.attr.index, whole)
     body = substitute_indices(total.args[0], {total.attr.index: dim(running)})
@@ -318,9 +318,10 @@ def _summand(addend: Term, whole: Term) -> tuple[Index, Term]:
     return running, join(part._replace(factors=tuple(body if f is factor else f for f in part.factors)))
 
 
-def _is_sum(factor: Term) -> bool:
-    """True for a sum over an index, also a transposed one."""
-    return factor.op is ops.SUM or (factor.op is ops.TRANSPOSE and factor.args[0].op is ops.SUM)
+def _sums(part: Addend) -> list[Term]:
+    """The sums over an index among the factors; where there is none, the transposed ones."""
+    plain = [f for f in part.factors if f.op is ops.SUM]
+    return plain or [f for f in part.factors if f.op is ops.TRANSPOSE and f.args[0].op is ops.SUM]
 
 
 def with_constants(total: Term) -> Iterable[Term]:
@@ -442,7 +443,7 @@ class Collector:
         """Sums over one range as one, also where they are factors: ``sum(i, a[i]) - sum(i, b[i])*C``."""
         ranged: dict[Any, list[Term]] = {}
         for addend in total.args:
-            sums = [f for f in split(addend).factors if _is_sum(f)]
+            sums = _sums(split(addend))
             if len(sums) == 1:
                 index = (sums[0] if sums[0].op is ops.SUM else sums[0].args[0]).attr.index
                 ranged.setdefault((index.lo, index.hi), []).append(addend)
