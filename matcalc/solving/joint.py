@@ -127,12 +127,12 @@ def _coefficients(system: System, residual: Term, unknowns: Sequence[Term]) -> t
     found: list[Term] = []
     for unknown in unknowns:
         try:
-            coefficient = derive.derivative(system, residual, unknown).term
+            factor = derive.derivative(system, residual, unknown).term
         except MatcalcError:
             return None
-        coefficient = upright(present(system, coefficient))
-        if any(contains(coefficient, u) for u in unknowns):
+        factor = upright(present(system, factor))
+        if any(contains(factor, u) for u in unknowns):
             return None
-        found.append(coefficient)
+        found.append(factor)
     free = replace(residual, {u: build.zeros(*u.shape) if not u.is_scalar else build.ZERO_NUM for u in unknowns})
     return found, upright(present(system, system.simplify(build.neg(free))))
