@@ -172,6 +172,8 @@ def test_latex_found_unreadable_and_mended(expr: str, wrt: str, where: str) -> N
         ("softmax(s*(A./A))", "A: positive(n,m); s: scalar"),
         ("logsumexp(A./A)", "A: positive(n,m)"),
         ("softmax(A - A)", "A: positive(n,m)"),
+        ("logsumexp(ones(n,m) - s*ones(n,m)) + z", "s: scalar; z: vector(n); m: integer"),
+        ("softmax(ones(n,m) - s*ones(n,m)) + A", "s: scalar; A: matrix(n,m)"),
         ("triu(ones(n)) .* step(triu(z)) .* step(relu(triu(z)))", "z: vector(n)"),
         ("commutation(n,m)*(commutation(n,m)*vec(A + x*z'))", "A: matrix(m,n); x: vector(m); z: vector(n)"),
         ("exp(-A)/s - A + sigmoid(A)", "A: matrix(n,m); s: scalar"),

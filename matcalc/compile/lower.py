@@ -203,7 +203,8 @@ class Lowering:
         if argument.cols is ONE:
             powers = build.fun("exp", build.sub(argument, build.scale(peak, build.ones(argument.rows))))
             return peak, powers, build.total(powers)
-        if _is_number(argument) or argument.op is ops.ZEROS:  # nothing is left to be broadcast to
+        same = argument.args if argument.op is ops.ADD else (argument,)
+        if all(_is_number(part) or part.op is ops.ZEROS for part in same):  # nothing is left to be broadcast to
             powers = build.ones(*argument.shape)
             return peak, powers, build.smul(build.integer(argument.cols), build.ones(argument.rows))
         shifted = build.sub(argument, p.apply(p.EVERY_COLUMN, peak, attr=argument.cols))
