@@ -245,11 +245,11 @@ def test_large_graphs_go_through() -> None:
         t = build.fun("sin", t)
     assert size(derive.gradient(rules, t, s).term) < 8_000
     squares = swell = x
-    for _ in range(30):
+    for _ in range(60):
         squares = build.mul(squares, squares)
         swell = build.mul(a, swell, b, swell)
-    assert size(derive.gradient(rules, build.tr(squares), x).term) < 2_500
-    assert size(derive.gradient(rules, build.tr(swell), x).term) < 5_000
+    assert size(derive.gradient(rules, build.tr(squares), x).term) < 5_000
+    assert size(derive.gradient(rules, build.tr(swell), x).term) < 10_000
 
 
 def test_structure_is_put_aside_and_used_again() -> None:

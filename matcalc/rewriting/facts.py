@@ -29,8 +29,8 @@ class Reason(NamedTuple):
 PAIRED = {"symmetric": "symmetric-pair", "skew": "skew-difference"}
 """The rows that speak of two addends, one the transpose of the other."""
 
-MAX_DEPTH = 12
-"""So far a transposition is taken into a product."""
+MAX_WEIGHT = 400
+"""Of a sum that is longer when written out the addends are not held against one another."""
 
 MAX_OPERANDS = 64
 """Of a sum with more operands than this nothing is concluded."""
@@ -137,7 +137,7 @@ class Facts:
             return True
         if len(term.args) > MAX_OPERANDS:
             return False
-        if term.op is ops.ADD and fact in PAIRED:
+        if term.op is ops.ADD and fact in PAIRED and term.weight <= MAX_WEIGHT:
             left = self._unpaired(term, fact)
             if len(left) < len(term.args):
                 for addend in left:
@@ -177,18 +177,16 @@ class Facts:
                 del left[addend], left[other]
         return list(left)
 
-    def _mirrored_term(self, term: Term, depth: int = 0) -> Term:
+    def _mirrored_term(self, term: Term) -> Term:
         """The transpose of a product, taken into its factors."""
-        if depth > MAX_DEPTH:
-            return build.transpose(term)
         if term.op is ops.MUL:
-            return build.mul(*(self._mirrored_term(f, depth + 1) for f in reversed(term.args)))
+            return build.mul(*(self._mirrored_term(f) for f in reversed(term.args)))
         if term.op is ops.SCALE:
-            return build.scale(term.args[0], self._mirrored_term(term.args[1], depth + 1))
+            return build.scale(term.args[0], self._mirrored_term(term.args[1]))
         if term.op is ops.ADD:
-            return build.add(*(self._mirrored_term(a, depth + 1) for a in term.args))
+            return build.add(*(self._mirrored_term(a) for a in term.args))
         if term.op is ops.INV:
-            return build.inv(self._mirrored_term(term.args[0], depth + 1))
+            return build.inv(self._mirrored_term(term.args[0]))
         if not term.is_square or not self._symmetric_leaf(term):
             return build.transpose(term)
         return term
