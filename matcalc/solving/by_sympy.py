@@ -45,7 +45,7 @@ def by_sympy(system: System, equation: Equation, unknown: Term) -> Iterator[Move
     try:
         found = sympy.solve(expression, x)
     except (NotImplementedError, ValueError, TypeError, AttributeError, RecursionError):
-        return
+        return  # SymPy has no answer: it says so by the first of these, and fails inside by the others
     real = [s for s in found if _holds(sympy, expression, x, s, list(constants.values()))]
     value = (
         _from_sympy(sympy, real[0], {symbol: term for term, symbol in constants.items()}) if len(real) == 1 else None

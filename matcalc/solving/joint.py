@@ -39,7 +39,8 @@ def jointly(system: System, equations: Sequence[Equation], unknowns: Sequence[Te
         return None
     rows: list[list[Term]] = []
     known: list[Term] = []
-    for equation in _in_order(equations, unknowns):
+    ordered = _in_order(equations, unknowns)
+    for equation in ordered:
         if not all(contains(equation.residual, u) for u in unknowns):
             return None
         read = _coefficients(system, _without_number(equation.residual), unknowns)
@@ -55,8 +56,8 @@ def jointly(system: System, equations: Sequence[Equation], unknowns: Sequence[Te
         return None
     stacked = build.block([[u] for u in unknowns])
     value = build.mul(build.inv(matrix), given)
-    left = build.block([[e.left] for e in _in_order(equations, unknowns)])
-    other = build.block([[e.right] for e in _in_order(equations, unknowns)])
+    left = build.block([[e.left] for e in ordered])
+    other = build.block([[e.right] for e in ordered])
     system_step = SolveStep(
         "write as one linear system", Equation(left, other), Equation(build.mul(matrix, stacked), given)
     )
