@@ -217,3 +217,19 @@ def test_as_accurate_as_a_stable_form_by_hand(name, backend, references):
     with mpmath.workdps(50):
         ours, theirs = measure(found, references[name]), measure(by_hand(), references[name])
     assert ours <= 10 * max(theirs, EPS), f"{ours:.1e}, by hand {theirs:.1e}"
+
+
+@pytest.mark.parametrize("largest", [3.0, 90.0, 1000.0])
+def test_softplus_of_many_entries(largest):
+    """Logarithms are taken of products of eight; where those overflow, of each entry."""
+    z = largest * np.random.default_rng(0).uniform(-1, 1, size=5003)
+    value = mc.function("sum(log(1 .+ exp(z)))", "z", "value", where="z: vector(n)")
+    assert error(value(z=z), [mpmath.fsum(softplus(mpmath.mpf(v)) for v in z)]) < 20 * EPS
+
+
+@pytest.mark.parametrize(("expr", "x", "expected"), [("t*w'*w + s", 2.0, 9.0), ("w'*w/(t*s)", 0.0, np.inf)])
+def test_a_number_that_is_only_added_and_multiplied_is_a_python_float(expr, x, expected):
+    f = mc.function(expr, "w", "value", where="w: vector(n); s, t: scalar")
+    with np.errstate(all="ignore"):
+        assert f(w=[1.0, 2.0], s=-1, t=x) in (expected, -expected)
+    assert ("t = float(t)" in f.source) is (x != 0)

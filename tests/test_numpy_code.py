@@ -567,10 +567,10 @@ gradient(*, A, x, y):
         x = _shaped("x", x, (n,))
     if y.shape != (m,):
         y = _shaped("y", y, (m,))
-    t0 = A @ x  # A*x
+    t0 = A.dot(x)  # A*x
     t0 -= y  # A*x - y
-    t1 = A.T @ t0  # A'*(A*x - y)
-    t1 *= 2  # 2*A'*(A*x - y)
+    t1 = A.T.dot(t0)  # A'*(A*x - y)
+    t1 *= 2.0  # 2*A'*(A*x - y)
     return t1
 '''
     )
@@ -607,7 +607,7 @@ def test_parts_free_of_the_index_leave_the_loop():
     assert source.index("_lu(S)") < source.index("for i in")
     form = b.mul(row(b.mul(S, b.member(X, J))), b.member(P, I1), b.member(P, J), b.member(X, I1))
     nested = b.sum_over(J, b.sum_over(I1, b.fun("exp", form)))
-    (product,) = [line for line in to_numpy(nested).splitlines() if "= S @" in line]
+    (product,) = [line for line in to_numpy(nested).splitlines() if "= S.dot(" in line]
     assert len(product) - len(product.lstrip()) == 8
 
 
@@ -902,13 +902,13 @@ def test_the_source_of_a_recurrence_reads_well():
     a_states = {}
     y_states = {0: x}  # y[k+1] = phi(W[k]*y[k])
     for k in range(L):
-        a_states[k] = W[k] @ y_states[k]  # W[k]*y[k]
+        a_states[k] = W[k].dot(y_states[k])  # W[k]*y[k]
         y_states[k + 1] = phi(a_states[k])
     e = y_states[L] - t  # e[k-1] = W[k-1]'*(e[k] .* phi'(W[k-1]*y[k-1]))
     for k in range(L, i, -1):
         b = e * dphi(a_states[k - 1])  # e[k] .* phi'(W[k-1]*y[k-1])
         if k > i + 1:
-            e = W[k - 1].T @ b
+            e = W[k - 1].T.dot(b)
     return b[:, None] * y_states[i]
 """
     )

@@ -81,7 +81,8 @@ class Head:
         if isinstance(source, Family):
             return f"{name} = np.asarray({name}, {as_float})"
         if kind == SCALAR:
-            return f"{name} = np.float64({name})"
+            plain = self.writer.thin and source in self.writer.plain_numbers
+            return f"{name} = float({name})" if plain else f"{name} = np.float64({name})"
         flat = "" if kind == MATRIX or (self.writer.thin and not self._reads_length(source)) else ".reshape(-1)"
         return f"{name} = np.asarray({name}, {as_float}){flat}"
 

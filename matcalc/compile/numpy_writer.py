@@ -73,6 +73,16 @@ class NumpyWriter(Writer):
             self.reads[node.key] = read
             self.pending.update(read)
 
+    def _named(self, node: Node, code: Code) -> Code:
+        """The name of a value; one that was written into an expression before reads nothing else from now on."""
+        found = super()._named(node, code)
+        if node.key in self.reads:
+            self.pending.subtract(self.reads[node.key])
+            self.reads[node.key] = frozenset((found.text,))
+            if self._copies(node.term) and node.term.op in p.FRESH and not node.term.is_scalar and not node.guards:
+                self.own.add(found.text)
+        return found
+
     def _wants_name(self, node: Node, code: Code) -> bool:
         if node.key in self.named:
             return False
@@ -101,10 +111,19 @@ class NumpyWriter(Writer):
     def _expression(self, node: Node, args: list[Code]) -> Code:
         if node.term.op is p.EXCESS:
             return self._excess(node) or super()._expression(node, args)
+        args = [self._operand(node, key) for key in node.args]
         written = None if node.term.is_scalar else self._in_place(node, args)
         if written is not None:
             return written
-        return super()._expression(node, [self.values[key] for key in node.args])
+        return super()._expression(node, [self._operand(node, key) for key in node.args])
+
+    def _operand(self, node: Node, key: Key) -> Code:
+        """An operand; a number beside an array is written as a float, which NumPy need not convert."""
+        term, code = key[0], self.values[key]
+        whole = term.op is ops.NUM and isinstance(term.attr, int) and node.term.op in (ops.ADD, ops.SCALE)
+        if not whole or node.term.is_scalar or (abs(term.attr) == 1 and node.term.op is ops.SCALE):
+            return code
+        return product_code([Code("", over=((f"{abs(term.attr)}.0",), (), term.attr < 0))])
 
     def _excess(self, node: Node) -> Code | None:
         """What exceeds the cap of an exponential that comes next, capped at once."""
@@ -220,9 +239,7 @@ class NumpyWriter(Writer):
         if not own or argument.home is not node.home or key[0].shape != node.term.shape:
             return None
         self.values[key] = self._named(argument, self.values[key])
-        self.pending.subtract(self.reads.get(key, ()))
         name = self.named[key]
-        self.reads[key] = frozenset((name,))
         self.own.add(name)
         return name
 
@@ -234,16 +251,23 @@ class NumpyWriter(Writer):
 
 
 def _times(name: str, factors: list[Code]) -> list[str]:
-    """Statements that multiply an array by factors, one after the other."""
+    """Statements that multiply an array by factors, one after the other, those that have to be computed last."""
     found: list[str] = []
+    computed: list[str] = []
     numbers: list[Code] = []
     for factor in factors:
         above, below, minus = factor.over or ((factor.text,), (), False)
         if minus or (above and all(text[:1].isdigit() for text in above)):
             numbers.append(factor)
             continue
-        found += [f"{name} *= {text}" for text in above]
-        found += [f"{name} /= {text}" for text in below]
+        for sign, texts in (("*", above), ("/", below)):
+            for text in texts:
+                base, _, power = text.rpartition(" ** ")
+                if power == "2" and base.isidentifier():
+                    found += [f"{name} {sign}= {base}"] * 2
+                else:
+                    (found if text.isidentifier() else computed).append(f"{name} {sign}= {text}")
+    found += computed
     if numbers:
         found.append(f"{name} *= {product_code(numbers).text}")
     return found

@@ -142,11 +142,13 @@ def _unvec(w: Writer, node: Node, args: list[Code]) -> Code:
     return Code(f'{args[0].at(ATOM)}.reshape(({m}, {n}), order="F")')
 
 
-def _inner(_w: Writer, node: Node, args: list[Code]) -> Code:
+def _inner(w: Writer, node: Node, args: list[Code]) -> Code:
     if form_of(node.term.args[0]) == MATRIX:
         if any(t.op in (ops.TRANSPOSE, SOLVE) for t in node.term.args):
             return call("np.einsum", '"ij,ij"', args[0].text, args[1].text)
         return call("np.vdot", args[0].text, args[1].text)
+    if w.thin:
+        return Code(f"{args[0].at(ATOM)}.dot({args[1].text})")
     return Code(f"{args[0].at(POWER)} @ {args[1].at(POWER)}", PRODUCT)
 
 
@@ -228,6 +230,10 @@ def _of_arrays(function: str) -> Emit:
 
 _NUMBERS = frozenset({ops.NUCLEAR, ops.SPECTRAL, ops.EIGMAX})
 """Functions of matrices whose value is a number."""
+
+
+def _total(w: Writer, _node: Node, args: list[Code]) -> Code:
+    return Code(f"{args[0].at(ATOM)}.sum()") if w.thin else call("np.sum", args[0].text)
 
 
 def _filled(function: str) -> Emit:
@@ -312,7 +318,7 @@ CODE: dict[Op, Emit] = {
     ops.TRIU: _triangle("np.triu"),
     ops.DIAG: _calling("np.diag"),
     ops.DIAGONAL: _calling("np.diag"),
-    ops.TOTAL: _calling("np.sum"),
+    ops.TOTAL: _total,
     ops.NORM: _calling("np.linalg.norm"),
     ops.ENTRY: _entry,
     ops.SLICE: _slice,

@@ -16,7 +16,7 @@ from .graph import Graph, Lookup, is_track, track_of
 from .names import COLUMN, MATRIX, ROW, SCALAR, Names, kind_of
 from .operators import CODE
 from .pieces import POWER, PRODUCT, Code, converted, form_of, number_code, product_code, sum_code
-from .primitives import STACK
+from .primitives import ON_DIAGONAL, STACK
 from .scopes import Bound, Key, Node, Run, Scope, shifted
 
 LONG = 72
@@ -47,6 +47,7 @@ class Writer:
         self.stems: dict[Term, str] = {}
         self.shown: dict[tuple[tuple[str, str], ...], dict[Term, Term]] = {}
         self.printable = _printable(graph)
+        self.plain_numbers = _plain_numbers(graph)
         self.needed: set[Name] = set()
         self.indexed: set[str] = set()
         self.helpers: set[str] = set()
@@ -397,6 +398,24 @@ def _printable(graph: Graph) -> set[Term]:
         else:
             sizes[term] = min(1 + sum(sizes.get(arg, 1) for arg in term.args), LARGE)
     return {term for term, size in sizes.items() if size < LARGE}
+
+
+def _plain_numbers(graph: Graph) -> set[Symbol]:
+    """The scalar variables that are only added and multiplied: a Python float does, which is the faster one."""
+    found: dict[Term, bool] = {}
+    users: dict[Term, list[Term]] = {}
+    for term in graph.order:
+        for arg in graph.operands(term):
+            users.setdefault(arg, []).append(term)
+    for term in reversed(graph.order):
+        if term.is_scalar:
+            plain = term.op is ops.SYM or term.op in (ops.ADD, ops.TIMES)
+            found[term] = plain and all(found.get(user, user.op in _WITH_NUMBERS) for user in users.get(term, ()))
+    return {term.attr for term, plain in found.items() if plain and term.op is ops.SYM}
+
+
+_WITH_NUMBERS = frozenset({ops.ADD, ops.SCALE, ON_DIAGONAL})
+"""What takes a number beside an array."""
 
 
 def _formula(term: Term) -> str:
