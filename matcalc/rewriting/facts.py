@@ -8,6 +8,7 @@ explicit stack, so the depth of a term does not matter.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from ..terms import build, ops
@@ -34,6 +35,9 @@ MAX_WEIGHT = 400
 
 MAX_OPERANDS = 64
 """Of a sum with more operands than this nothing is concluded."""
+
+LONG = 12
+"""Of a product with more factors than this only the first split that a row finds is looked at, not all of them."""
 
 
 def closure(implications: Iterable[Implication]) -> dict[str, frozenset[str]]:
@@ -145,12 +149,13 @@ class Facts:
                         return False
                 self._why[(term, fact)] = Reason(PAIRED[fact], tuple((addend, fact) for addend in left))
                 return True
+        long = term.op is ops.MUL and len(term.args) > LONG
         open_ended = term.op is ops.MUL and not _may_be_mirrored(term)
         for name in (fact, *sorted(sufficient - {fact})):
             for row in self._rows.get((term.op, name), ()):
                 if open_ended and row in self._mirrored:
                     continue
-                for bindings in match(row.term, term, {}):
+                for bindings in islice(match(row.term, term, {}), 1 if long else None):
                     holds = True
                     premises: list[Query] = []
                     for guard in row.guards:

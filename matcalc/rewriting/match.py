@@ -172,7 +172,7 @@ def match(pattern: Term, subject: Term, b: Bindings, linear: bool = False) -> It
             for found, rest in _match_some(pattern.args, list(subject.args), matched, linear, op, exact=True):
                 if not rest:
                     yield found
-        else:
+        elif _may_be(pattern.args[0], subject.args[0]) and _may_be(pattern.args[-1], subject.args[-1]):
             for found, stop in _match_run(pattern.args, subject.args, 0, matched, linear, op, whole=True):
                 if stop == len(subject.args):
                     yield found
@@ -292,9 +292,10 @@ def _match_run(
             return
         combine = _COMBINE[op]
         shortest = available if whole and not rest else 1
-        if whole and rest and all(is_variable(p) and p.attr in b for p in rest):  # the rest has a known length
-            widths = (len(t.args) if t.op is op else 1 for t in (b[p.attr] for p in rest))
-            shortest = available = len(subjects) - at - sum(widths)
+        if whole and rest:
+            widths = [_width(p, b, op) for p in rest]
+            if None not in widths:
+                shortest = available = len(subjects) - at - sum(w for w in widths if w is not None)
         for length in range(max(shortest, 1), available + 1):
             piece = subjects[at] if length == 1 else combine(*subjects[at : at + length])
             for found in match(first, piece, b, linear):
@@ -302,6 +303,24 @@ def _match_run(
         return
     for found in match(first, subjects[at], b, linear):
         yield from _match_run(rest, subjects, at + 1, found, linear, op, whole)
+
+
+def _may_be(pattern: Term, factor: Term) -> bool:
+    """False when a pattern that takes one factor cannot take this one."""
+    op = pattern.op
+    return op is factor.op or op in _OPEN or is_negated(pattern)
+
+
+_OPEN = (ops.SYM, ops.MEMBER, ops.INT, ops.ONES)
+"""What matches terms of another kind than its own."""
+
+
+def _width(pattern: Term, b: Bindings, op: Op) -> int | None:
+    """How many factors a pattern takes; None where that is open."""
+    if is_variable(pattern):
+        known = b.get(pattern.attr)
+        return None if known is None else len(known.args) if known.op is op else 1
+    return None if _is_body(pattern) else 1
 
 
 def _match_inside(
