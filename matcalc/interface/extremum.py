@@ -211,7 +211,7 @@ def constraints_of(texts: str | Sequence[str], scope: Scope) -> list[Equation]:
     for text in [texts] if isinstance(texts, str) else texts:
         for node in parse_syntax(text, "script").nodes():
             if node.kind == "definition":
-                node.kind = "equation"
+                node = Node("equation", node.parts, node.start, node.end)
             _equality(node, text)
             work = Elaboration(scope, text)
             work.infer(node)

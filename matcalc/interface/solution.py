@@ -170,11 +170,11 @@ def solve_equations(equations: str | Sequence[str], unknowns: Any, scope: Scope,
         for node in parse_syntax(text, "script").nodes():
             if node.kind != "definition":
                 raise ParseError("an equation reads left = right", text=text, start=node.start, end=node.end)
-            node.kind = "equation"
+            equation = Node("equation", node.parts, node.start, node.end)
             work = Elaboration(scope, text)
-            work.infer(node)
+            work.infer(equation)
             work.settle()
-            read.append(Equation(*work.sides(node)))
+            read.append(Equation(*work.sides(equation)))
             names += tuple(work.index_names)
     wanted = [
         u.term if isinstance(u, Expr) else parse_expression(u, scope).term for u in ([unknowns] if single else unknowns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Lark, Token
@@ -194,9 +194,22 @@ def _parser(grammar: str, starts: tuple[str, ...], postlex: PostLex, builder: ob
     return made
 
 
+SHORT = 500
+"""The trees of texts up to this many characters are remembered: declarations recur from call to call."""
+
+
+def _parsed(text: str, start: str) -> Node:
+    tree: Any = _lark().parse(text, start=start)
+    node: Node = tree
+    return node
+
+
+_remembered = lru_cache(maxsize=1_000)(_parsed)
+
+
 @bounded
 def parse_syntax(text: str, start: str = "expression") -> Node:
-    """The syntax tree of a text.
+    """The syntax tree of a text, which nobody changes: the same text has the same tree.
 
     ``start`` is ``expression``, ``script``, ``rulefile`` or ``type``.  Raises
     :class:`ParseError` with the place of the first thing that does not fit.
@@ -206,9 +219,7 @@ def parse_syntax(text: str, start: str = "expression") -> Node:
         raise LimitExceeded(f"the text has more than {longest} characters", hint=ADJUST)
     clean = unicodedata.normalize("NFC", text)
     try:
-        parsed: Any = _lark().parse(clean, start=start)
-        tree: Node = parsed
-        return tree
+        return (_remembered if len(clean) <= SHORT else _parsed)(clean, start)
     except UnexpectedInput as error:
         raise _explain(error, clean) from None
     except ParseError as error:  # found while a formula between dollars was read

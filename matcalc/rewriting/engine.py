@@ -43,6 +43,8 @@ class RuleIndex:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self._by_op: dict[Op, list[tuple[Rule, frozenset[object]]]] = {}
+        self._shown: dict[tuple[Op, frozenset[object]], list[Rule]] = {}
+        """What :meth:`candidates` answered for an operator and what its operands show."""
         self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
             needed = frozenset(sign for a in rule.left.args for sign in _signs_of_pattern(a))
@@ -65,7 +67,11 @@ class RuleIndex:
             present.add(arg.op)
             if len(arg.args) == 1:
                 present.add((arg.op, arg.args[0].op))
-        return [rule for rule, needed in rows if needed <= present]
+        shown = (term.op, frozenset(present))
+        found = self._shown.get(shown)
+        if found is None:
+            found = self._shown[shown] = [rule for rule, needed in rows if needed <= present]
+        return found
 
 
 _ANY_OP = (ops.MEMBER, ops.INT, ops.ONES)
