@@ -5,7 +5,7 @@ The value of a symbol depends on the seed and on the symbol alone, never on what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -253,26 +253,47 @@ def _scan_place(term: Term, around: _Around, found: _Found) -> None:
 def _fit_throughout(found: _Found, env: Env) -> bool:
     """True when all that has to hold at every step of the loops holds."""
     for around, nonnegative in found.throughout.items():
-        frames = [dict(env.sizes)]
-        for part in around:
-            frames = [inner for frame in frames for inner in _within(part, frame, env)]
-        for frame in frames:
-            place = Env(sizes=frame, indexed=env.indexed)
+        for frame in _frames(around, nonnegative, env):
+            place = _place(frame, env)
             if any(place.size(d) < 0 for d in nonnegative):
                 return False
     return True
 
 
-def _within(part: _Part, frame: dict[Atom, int], env: Env) -> list[dict[Atom, int]]:
+_Frame = dict[Atom, int]
+
+
+def _frames(around: _Around, dims: Sequence[Dim], env: Env) -> list[_Frame]:
+    """The values that the indices around a place take together, where ``dims`` or an inner range depends on them."""
+    used = [{atom for d in dims for atom in d.atoms()}]
+    for part in reversed(around):
+        used.append(used[-1] | {atom for d in part[2:4] if isinstance(d, Dim) for atom in d.atoms()})
+    frames: list[_Frame] = [{}]
+    for part, later in zip(around, reversed(used[:-1]), strict=True):
+        inner = (inner for frame in frames for inner in _within(part, frame, env))
+        kept = dict.fromkeys(tuple((i, at) for i, at in frame.items() if i in later) for frame in inner)
+        frames = [dict(one) for one in kept]
+    return frames
+
+
+def _within(part: _Part, frame: _Frame, env: Env) -> Iterator[_Frame]:
     """The values that the indices around take inside one more loop or condition."""
-    place = Env(sizes=frame, indexed=env.indexed)
+    place = _place(frame, env)
     if len(part) == 4:
         _, relation, left, right = part
-        return [frame] if RELATIONS[relation](place.size(left), place.size(right)) else []
+        if RELATIONS[relation](place.size(left), place.size(right)):
+            yield frame
+        return
     _, index, first, last, step = part
-    if abs(place.size(last) - place.size(first)) > MOST_STEPS:
+    start, end = place.size(first), place.size(last)
+    if abs(end - start) > MOST_STEPS:
         raise LimitExceeded(f"a recurrence of more than {MOST_STEPS} steps is not evaluated here")
-    return [{**frame, index: at} for at in range(place.size(first), place.size(last) + step, step)]
+    for at in range(start, end + step, step):
+        yield {**frame, index: at}
+
+
+def _place(frame: _Frame, env: Env) -> Env:
+    return Env(sizes={**env.sizes, **frame}, indexed=env.indexed)
 
 
 # ---------------------------------------------------------------- sizes

@@ -347,17 +347,20 @@ def growth(d: Dim) -> int:
     return slopes.pop() if len(slopes) == 1 else 0
 
 
-def evaluate(d: Dim, values: Mapping[Atom, int | Fraction], sizes: Mapping[str, object] | None = None) -> Fraction:
+def evaluate(
+    d: Dim, values: Mapping[Atom, int | Fraction], sizes: Mapping[str, object] | None = None
+) -> int | Fraction:
     """The number that ``d`` is when its atoms have the given values.
 
     ``sizes`` maps the name of an indexed size to a sequence or a function of its argument.
     Raises :class:`ShapeError` for an atom without a value.
     """
-    total = Fraction(0)
+    total: int | Fraction = 0
     for monomial, coefficient in d.terms:
-        product = coefficient
+        product: int | Fraction = coefficient.numerator if coefficient.denominator == 1 else coefficient
         for atom, power in monomial:
-            product *= Fraction(_atom_value(atom, values, sizes)) ** power
+            value = _atom_value(atom, values, sizes)
+            product *= value if power == 1 else value**power
         total += product
     return total
 
