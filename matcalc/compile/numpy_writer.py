@@ -1,22 +1,24 @@
 """The writer for NumPy: arrays that nobody reads any more are written over.
 
 A named array of its own is overwritten by the last node that uses it, where nothing that is not yet written
-down, and no view of it, reads it: ``t0 *= y``, ``np.exp(t0, out=t0)``.
+down, and no view of it, reads it: ``t0 *= y``, ``np.exp(t0, out=t0)``.  What is left over is let go
+(:mod:`.memory`) before other arrays are made.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..terms import ops
 from ..terms.symbols import Unknown
 from ..terms.term import Term
 from . import primitives as p
 from .graph import Graph
+from .memory import by_results, released
 from .names import COLUMN, MATRIX, Names
 from .operators import unary
-from .pieces import PRODUCT, Code, form_of, positive, product_code
+from .pieces import ATOM, PRODUCT, Code, form_of, positive, product_code
 from .primitive_code import as_column
 from .scopes import Key, Node, Run
 from .writer import Writer
@@ -24,13 +26,16 @@ from .writer import Writer
 _VIEWS = frozenset({ops.TRANSPOSE, ops.VEC, ops.UNVEC, ops.SLICE, ops.DIAGONAL, ops.PART})
 _SCALARS = frozenset({ops.INNER, ops.TOTAL, ops.TR, ops.NORM, ops.ENTRY, p.EXCESS, p.SUM_LOG1P})
 _COPIES = p.FRESH | _SCALARS | {p.CHOLESKY, p.LU, p.LOGDETERMINANT, p.DETERMINANT, ops.LOGDET, ops.DET}
-_COPIES |= {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.DIAG, ops.TIMES}
+_COPIES |= p.EACH_FRESH | {ops.LOGSUMEXP, ops.LOGSUMEXPROWS, ops.SOFTMAX, ops.SOFTMAXROWS, ops.DIAG, ops.TIMES}
 """What leaves its arguments alone and keeps nothing of them."""
 
 
 _PRODUCTS = frozenset({p.MATMUL, p.TRIPLE, p.PRODUCT, p.KRONECKER, p.SANDWICH, ops.KHATRIRAO})
 _WHOLE = _PRODUCTS | {p.ON_DIAGONAL, p.SOLVE, p.INVERSE, ops.FUN, ops.POW}
 _REPEATED = frozenset({p.EVERY_ROW, p.EVERY_COLUMN})
+_EACH_SCALED = {p.EACH_ROWS: (1, "[:, :, None]"), p.EACH_COLS: (0, "[:, None]"), p.EACH_SCALED: (1, "")}
+"""Which argument is the array of matrices, and how the other one is broadcast to it."""
+_OWN = p.FRESH | p.EACH_FRESH
 
 
 class NumpyWriter(Writer):
@@ -39,11 +44,13 @@ class NumpyWriter(Writer):
     thin = True
 
     def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
+        nodes, self.early = by_results(nodes, graph.roots)
         self.remaining: Counter[Key] = Counter({node.key: len(node.uses) for node in nodes})
         self.pending: Counter[str] = Counter()
         self.reads: dict[Key, frozenset[str]] = {}
         self.pinned: set[str] = set()
         self.own: set[str] = set()
+        self.arrays: dict[str, Term] = {}
         self.kept: set[Key] = set()
         self.capped: set[Key] = set()
         self.users: dict[Key, list[Node]] = {}
@@ -65,7 +72,7 @@ class NumpyWriter(Writer):
             self.reads[node.key] = frozenset((name,))
             if keeps:
                 self.pinned |= read
-            elif node.term.op in p.FRESH and not node.term.is_scalar and not node.guards:
+            elif node.term.op in _OWN and not node.term.is_scalar and not node.guards:
                 self.own.add(name)
         elif node.term.op.binder or node.guards or (keeps and node.term.op not in _VIEWS):
             self.pinned |= read
@@ -79,20 +86,35 @@ class NumpyWriter(Writer):
         if node.key in self.reads:
             self.pending.subtract(self.reads[node.key])
             self.reads[node.key] = frozenset((found.text,))
-            if self._copies(node.term) and node.term.op in p.FRESH and not node.term.is_scalar and not node.guards:
+            if self._copies(node.term) and node.term.op in _OWN and not node.term.is_scalar and not node.guards:
                 self.own.add(found.text)
+        if not node.term.is_scalar and node.home is self.top:
+            self.arrays[found.text] = node.term
         return found
 
     def _wants_name(self, node: Node, code: Code) -> bool:
         if node.key in self.named:
             return False
-        return self._releases(node) or super()._wants_name(node, code)
+        return self._releases(node) or self._is_early(node) or super()._wants_name(node, code)
 
     def _releases(self, node: Node) -> bool:
         """True for a number written down at once, so that what it is made of may be overwritten."""
         if node.term.op not in _SCALARS:
             return False
         return any(self.named.get(key) in self.own and self.remaining[key] > 1 for key in node.args)
+
+    def _is_early(self, node: Node) -> bool:
+        """True for a result that others follow, and that reads what they may overwrite or let go."""
+        if node.key not in self.early:
+            return False
+        read = frozenset().union(*(self.reads.get(key, frozenset()) for key in node.args))
+        return bool(read & self.own) and (node.term.is_scalar or node.term.op in p.FRESH)
+
+    def body(self, returned: str, roots: Sequence[Term]) -> list[str]:
+        """The lines of the body, in which arrays are let go."""
+        last = f"return {returned}"
+        computed = [root for root in roots if not root.is_scalar and (root, self.top) not in self.named]
+        return [*released(self.lines, last, self.arrays, computed), last]
 
     def _kept(self, node: Node, run: Run, code: Code, at: str) -> Code:
         for key in node.args:
@@ -159,6 +181,11 @@ class NumpyWriter(Writer):
             if name and args[0].text == "-1":
                 return self._done(node, name, [f"np.negative({name}, out={name})"])
             return self._done(node, name, _times(name, [args[0]])) if name else None
+        if op in _EACH_SCALED:
+            whole, spread = _EACH_SCALED[op]
+            name = self._overwritten(node, whole, opaque=True)
+            by = args[1 - whole]
+            return self._done(node, name, [f"{name} *= {by.at(ATOM)}{spread}"]) if name else None
         if op in (p.ROWS, p.COLS):
             name = self._overwritten(node, 1 if op is p.ROWS else 0)
             by = as_column(args[0]) if op is p.ROWS else args[1]
@@ -205,14 +232,19 @@ class NumpyWriter(Writer):
         inside = owner.home is node.home and self.stays(owner) and self.nodes[key].home is node.home
         return name if last and inside and term.shape == node.term.shape else None
 
-    def _overwritten(self, node: Node, at: int) -> str | None:
-        """The name of an argument that may be overwritten."""
+    def _overwritten(self, node: Node, at: int, opaque: bool = False) -> str | None:
+        """The name of an argument that may be overwritten; ``opaque`` where shapes do not tell."""
         key = node.args[at]
         name = self.named.get(key)
-        if name is None or name not in self.own or name in self.pinned or self.pending[name]:
+        if name is None or name not in self.own or name in self.pinned:
+            return None
+        others = [k for k in node.args if k not in self.named and self.remaining[k] == 1]
+        here = len(node.args) == 2 and sum(name in self.reads.get(k, ()) for k in others)  # read before it is written
+        if self.pending[name] != here:
             return None
         term = key[0]
-        if self.remaining[key] != 1 or term.shape != node.term.shape or form_of(term) != form_of(node.term):
+        same = term.shape == node.term.shape and form_of(term) == form_of(node.term)
+        if self.remaining[key] != 1 or not (same or opaque):
             return None
         owner = self.nodes[key]
         inside = owner.home is node.home and self.stays(owner)

@@ -160,17 +160,12 @@ def _each_in_place(helper: str, whole: int, template: str) -> Emit:
     """What scales an array of matrices: in place where nothing else has it."""
 
     def emit(w: Writer, node: Node, args: list[Code]) -> Code:
-        own = node.term.args[whole].op in _EACH_FRESH and not w.is_named(node.args[whole])
+        own = node.term.args[whole].op in p.EACH_FRESH and not w.is_named(node.args[whole])
         if w.thin and own:
             return call(w.helper(helper), args[whole].text, args[1 - whole].text)
         return Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
 
     return emit
-
-
-_EACH_FRESH = frozenset(
-    {p.EACH_ROWS, p.EACH_COLS, p.EACH_LEFT, p.EACH_RIGHT, p.EACH_TIMES, p.EACH_PLUS, p.EACH_DIAGONAL, p.EACH_SCALED}
-)
 
 
 def _each_times(w: Writer, node: Node, args: list[Code]) -> Code:

@@ -222,3 +222,5 @@ FRESH = frozenset(
     | {ops.KHATRIRAO}
 )
 """What is an array of its own: nobody else sees it change."""
+EACH_FRESH = frozenset({EACH_ROWS, EACH_COLS, EACH_LEFT, EACH_RIGHT, EACH_TIMES, EACH_PLUS, EACH_DIAGONAL, EACH_SCALED})
+"""The same of matrices for each sample."""

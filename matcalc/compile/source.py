@@ -113,7 +113,7 @@ def several(
         else:
             told.append("{" + ", ".join(f"{k!r}: {value(t, forms[key])}" for k, t in result.items()) + "}")
     head = Head(names, writer, terms, inputs or ())
-    lines = [*head.lines(), *writer.lines, f"return {', '.join(told)}"]
+    lines = [*head.lines(), *writer.body(", ".join(told), low.roots)]
     shown = {key: made[term] for key, term in roots.items()}
     return target.finish(_module(identifier(name), lines, shown, head, writer))
 

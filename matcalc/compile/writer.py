@@ -84,6 +84,10 @@ class Writer:
         """The lines of the body, the return left out."""
         return self.top.lines
 
+    def body(self, returned: str, roots: Sequence[Term]) -> list[str]:
+        """The lines of the body; at the end the values of the roots are returned as the text says."""
+        return [*self.lines, f"return {returned}"]
+
     def comment(self, term: Term, scope: Scope) -> str:
         """The formula of a term, to stand behind its line."""
         return f"  # {shortened(self.formula(term, scope), 60)}" if term in self.printable else ""
