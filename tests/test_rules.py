@@ -41,11 +41,12 @@ def each(rows):
 
 
 @each(ROWS)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_holds(file, row, seed):
-    verdict = verify_rule(row, seed)
-    assert verdict.ok, verdict.message
-    assert verdict.trials >= 6, f"only {verdict.trials} inputs were found"
+def test_holds(file, row, pytestconfig):
+    """On some twenty instances; ``pytest --fuzz N`` draws N times as many."""
+    for seed in range(int(pytestconfig.getoption("--fuzz"))):
+        verdict = verify_rule(row, seed)
+        assert verdict.ok, f"seed {seed}: {verdict.message}"
+        assert verdict.trials >= 6, f"seed {seed}: only {verdict.trials} inputs were found"
 
 
 @each([(name, row) for name, row in ROWS if not isinstance(row, LinearRow) and row.guards])

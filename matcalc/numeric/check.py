@@ -23,6 +23,9 @@ STEP = 1e-30
 """The imaginary step: far below rounding, so that the derivative is exact up to rounding."""
 
 EXACT, DIFFERENCED = 1e-8, 1e-6
+SETTLED = 1e-11
+"""Differences whose estimated error is below this, relative to max(1, |value|), are not refined further."""
+
 FORMS = ("gradient", "jacobian", "hessian")
 _DOMAINS = ("any", "positive", "unit", "dominant")
 
@@ -40,7 +43,10 @@ def derivative_along(value: Callable[[complex], Array], analytic: bool) -> Array
 
 
 def extrapolated(value: Callable[[complex], Array], start: float = 2.0**-4, rows: int = 8) -> tuple[Array, float]:
-    """Richardson's extrapolation of central differences at 0, entry by entry, and an estimate of its error."""
+    """Richardson's extrapolation of central differences at 0, entry by entry, and an estimate of its error.
+
+    The steps are halved until the estimate is below ``SETTLED``, ``rows`` times at most.
+    """
     table: list[Array] = []
     best = error = np.zeros(0)
     step = start
@@ -56,6 +62,8 @@ def extrapolated(value: Callable[[complex], Array], start: float = 2.0**-4, rows
             best, error = np.where(better, fresh[k + 1], best), np.where(better, guess, error)
         table = fresh
         step /= 2
+        if row > 1 and (error <= SETTLED * np.maximum(1.0, abs(best))).all():
+            break
     return best, float(np.max(error, initial=0.0))
 
 
@@ -76,13 +84,35 @@ def numeric_jacobian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
 def numeric_hessian(term: Term, wrt: Term, env: Env, along: str = "") -> Array:
     """∂²term/∂vec(wrt)∂vec(wrt)ᵀ of a scalar: differences of the derivative by the complex step.
 
-    On the Stiefel manifold those of the gradient field, projected on the tangent space.
+    Of two directions either comes first, so that half of the pairs say all.  On the Stiefel manifold
+    the gradient field is differentiated, and projected on the tangent space.
     """
-    found = _jacobian_of(lambda at: numeric_jacobian(term, wrt, at, along).T, wrt, env, False, along)
+    point = evaluate(wrt, env)
+    ways = directions(point, along)
+    basis = np.array([way.ravel(order="F") for way in ways]).reshape(len(ways), point.size)
     if along in ("orthogonal", "stiefel"):
-        basis = np.array([way.ravel(order="F") for way in directions(evaluate(wrt, env), along)])
-        found = basis.T @ (basis @ found) if basis.size else found
-    return found
+        found = _jacobian_of(lambda at: numeric_jacobian(term, wrt, at, along).T, wrt, env, False, along)
+        return basis.T @ (basis @ found) if basis.size else found
+    second = np.zeros((len(ways), len(ways)))
+    analytic = is_analytic(term)
+    for j, way in enumerate(ways):
+
+        def slopes(t: complex, way: Array = way, j: int = j) -> Array:
+            moved = point + t * way
+            return np.array([_slope(term, wrt, env, moved, inner, analytic) for inner in ways[: j + 1]])
+
+        second[j, : j + 1] = second[: j + 1, j] = extrapolated(slopes)[0]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(basis.T @ second @ basis)
+
+
+def _slope(term: Term, wrt: Term, env: Env, point: Array, way: Array, analytic: bool) -> float:
+    """The derivative of a scalar along ``way`` where the variable is ``point``."""
+
+    def moved(t: complex) -> Array:
+        return evaluate(term, _with_value(env, wrt, point + t * way))
+
+    return float(derivative_along(moved, analytic)[0, 0])
 
 
 def _jacobian_of(function: Callable[[Env], Array], wrt: Term, env: Env, analytic: bool, along: str) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from math import inf, pi
 from typing import Any, overload
 
@@ -121,6 +121,21 @@ _NO_STATES: frozenset[Symbol] = frozenset()
 
 
 @dataclass
+class _Plan:
+    """What of the evaluation of some terms no values decide; ``checked`` has the parts whose sizes are possible."""
+
+    previous: dict[Term, frozenset[Symbol]]
+    orders: dict[Term, list[_Planned]] = field(default_factory=dict)
+    checked: dict[frozenset[tuple[Atom, int]], set[Term]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=8)
+def _plan(roots: tuple[Term, ...]) -> _Plan:
+    """The plan of terms; numeric derivatives evaluate the same ones again and again."""
+    return _Plan(previous_states(*(root for root in roots if root.height)))
+
+
+@dataclass
 class _Trajectory:
     """The states of a recurrence as far as they are computed, each with a number of its own."""
 
@@ -139,8 +154,10 @@ class _Machine:
         self.env = env
         self.frame: dict[Atom, int] = dict(env.sizes)
         self.known: dict[tuple[Term, tuple[int, ...]], Array] = {}
-        self.orders: dict[Term, list[_Planned]] = {}
-        self.previous = previous_states(*(root for root in roots if root.height))
+        plan = _plan(tuple(roots))
+        self.orders, self.previous = plan.orders, plan.previous
+        sizes = frozenset(env.sizes.items())
+        self.checked = set() if env.indexed else plan.checked.setdefault(sizes, set())
         self.tokens = {slot: 0 for slots in self.previous.values() for slot in slots}
         self.states: dict[Symbol, Array] = {}
         self.loops: dict[Symbol, Term] = {}
@@ -165,9 +182,9 @@ class _Machine:
         tick()
         order = self.orders.get(root)
         if order is None:
-            if not root.indices <= self.frame.keys():
-                raise ShapeError("an index outside its sum or product has no value")
             order = self.orders[root] = self._order(root)
+        if root not in self.checked:
+            self._check(root, order)
         frame, tokens, known = self.frame, self.tokens, self.known
         value = _EMPTY
         here: dict[Term, Array] = {}
@@ -183,12 +200,16 @@ class _Machine:
 
     def _order(self, root: Term) -> list[_Planned]:
         """Arguments before the terms that use them; what is computed by need is left out."""
-        order: list[_Planned] = []
-        for term in postorder(root, needed=_needed):
-            if not term.indices:
-                check_size(*self.shape(term))
-            order.append((term, *self._bindings(term), _computation(term), _needed(term)))
-        return order
+        terms = postorder(root, needed=_needed)
+        return [(term, *self._bindings(term), _computation(term), _needed(term)) for term in terms]
+
+    def _check(self, root: Term, order: Sequence[_Planned]) -> None:
+        """Raise where an index has no value, or an array would be too large."""
+        if not root.indices <= self.frame.keys():
+            raise ShapeError("an index outside its sum or product has no value")
+        for shape in {term.shape for term, *_ in order if not term.indices}:
+            check_size(*map(self.size, shape))
+        self.checked.add(root)
 
     def _bindings(self, term: Term) -> tuple[tuple[Index, ...], tuple[Symbol, ...]]:
         """The indices and the previous states that are free in the term, in a fixed order."""

@@ -8,6 +8,7 @@ explicit stack, so the depth of a term does not matter.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from copy import copy
 from itertools import islice
 from typing import NamedTuple
 
@@ -88,6 +89,13 @@ class Facts:
         """Rows about products that end as they begin: ``A'*B*A``."""
         self._known: dict[Query, bool] = {}
         self._why: dict[Query, Reason] = {}
+
+    def under(self, assumptions: Iterable[Query]) -> Facts:
+        """The same rows under other assumptions."""
+        other = copy(self)
+        other.assumptions = frozenset(assumptions)
+        other._known, other._why = {}, {}
+        return other
 
     def has(self, term: Term, fact: str) -> bool:
         """True when the fact is known to hold; False means not known."""

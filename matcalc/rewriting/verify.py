@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,9 +56,14 @@ class Verdict(NamedTuple):
 # ---------------------------------------------------------------- uses of a row
 
 
-def _facts(assumptions: Iterable[Query]) -> Facts:
+@cache
+def _no_assumptions() -> Facts:
     file = load("facts").file
-    return Facts(file.facts, file.implications, frozenset(assumptions))
+    return Facts(file.facts, file.implications)
+
+
+def _facts(assumptions: Iterable[Query]) -> Facts:
+    return _no_assumptions().under(assumptions)
 
 
 class Use(NamedTuple):
