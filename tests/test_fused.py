@@ -12,8 +12,8 @@ import pytest
 import matcalc as mc
 from matcalc.compile.backends.fused import TARGET
 from matcalc.compile.backends.kernels import FUNCTIONS
-from matcalc.compile.function import compile_numpy
-from matcalc.interface.backends import compiled
+from matcalc.compile.function import GeneratedFunction, compile_numpy
+from matcalc.compile.source import to_source
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
 from matcalc.terms import build as b
@@ -26,9 +26,17 @@ RNG = np.random.default_rng(0)
 SPECIAL = np.array([0.0, 0.3, -0.3, 1.0, -1.0, 5.0, -5.0, 1e3, -1e3, 1e308, -1e308, 1e-310, np.inf, -np.inf, np.nan])
 
 
+def fused(term):
+    """The function in which kernels compute whatever they can, of few entries too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matcalc.compile.backends.fused.PASSES", 1)
+        source = to_source(term, "f", None, "array", TARGET)
+    return GeneratedFunction(source.replace("size < 256", "size < 1"), "f")
+
+
 def compare(term, seed, sizes=None):
     env = sample([term], seed, profile="mixed", sizes=sizes)
-    function = compiled("c", term)
+    function = fused(term)
     given = arguments(term, env)
     found = function(**{name: given[name] for name in function.arguments})
     expected = shaped(evaluate(term, env), term.rows, term.cols)
@@ -55,7 +63,7 @@ def test_all_functions_keep_special_values():
     x, y = (b.sym(Symbol(name, dim("n"), dim(1))) for name in "xy")
     terms = {name: b.add(y, b.fun(name, x)) for name in sorted(FUNCTIONS)}
     terms |= {f"power {k}": b.add(y, b.power_of(x, b.num(k))) for k in (2, 3, -1, -3, 7)}
-    function, reference = compile_numpy(terms, target=TARGET), compile_numpy(terms)
+    function, reference = fused(terms), compile_numpy(terms)
     assert function.source.count("void fused") == 1
     zero = np.zeros(len(SPECIAL))
     with np.errstate(all="ignore"):
@@ -76,15 +84,32 @@ def test_value_and_gradient_are_two_kernels_at_most():
     assert np.isclose(found[0], expected[0], rtol=1e-13) and np.allclose(found[1], expected[1], rtol=1e-13)
 
 
+@pytest.mark.parametrize("n", [3, 60])
+def test_a_kernel_writes_over_what_nobody_reads_any_more(n):
+    expr, where = "sum(log(1 .+ exp(-Y .* (U*V'))))", "Y: matrix(n,n); U, V: matrix(n,k)"
+    f, reference = (mc.function(expr, "U", where=where, backend=backend) for backend in ("c", "numpy"))
+    assert "t0, t1, t2 = _fused0(Y, t0)" in f.source and "double *restrict t0_" in f.source
+    given = {
+        "Y": RNG.normal(size=(n, n)),
+        "U": RNG.normal(size=(n, 4)),
+        "V": np.asfortranarray(RNG.normal(size=(n, 4))),
+    }
+    kept = {name: array.copy() for name, array in given.items()}
+    given["Y"].flags.writeable = False
+    for found, expected in zip(f(**given), reference(**given), strict=True):
+        assert np.allclose(found, expected, rtol=1e-12)
+    assert all(np.array_equal(given[name], kept[name]) for name in given)
+
+
 def test_views_and_transposes_are_taken():
-    f = mc.parse("exp(A') .* B + B", where="A: matrix(m,n); B: matrix(n,m)").function("c")
+    f = fused(mc.parse("exp(A') .* B + B", where="A: matrix(m,n); B: matrix(n,m)").term)
     A, B = RNG.normal(size=(6, 8))[::2, ::2], np.asfortranarray(RNG.normal(size=(4, 3)))
     assert np.allclose(f(A=A, B=B), np.exp(A.T) * B + B)
     assert f(A=A[:0], B=B[:, :0]).shape == (4, 0)
 
 
 def test_sums_over_many_entries_are_accurate():
-    f = mc.parse("sum(x.^2 .+ 1/10)", where="x: vector(n)").function("c")
+    f = fused(mc.parse("sum(x.^2 .+ 1/10)", where="x: vector(n)").term)
     assert abs(f(x=np.zeros(10**6)) / 1e5 - 1) < 1e-13
 
 

@@ -44,7 +44,7 @@ class NumpyWriter(Writer):
     thin = True
 
     def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
-        nodes, self.early = by_results(nodes, graph.roots)
+        nodes = self._ordered(nodes, graph)
         self.remaining: Counter[Key] = Counter({node.key: len(node.uses) for node in nodes})
         self.pending: Counter[str] = Counter()
         self.reads: dict[Key, frozenset[str]] = {}
@@ -59,13 +59,23 @@ class NumpyWriter(Writer):
                 self.users.setdefault(key, []).append(node)
         super().__init__(names, graph, nodes)
 
-    def _write(self, node: Node) -> None:
-        super()._write(node)
+    def _ordered(self, nodes: list[Node], graph: Graph) -> list[Node]:
+        """The nodes in the order in which they are written; ``early`` are results that others follow."""
+        ordered, self.early = by_results(nodes, graph.roots)
+        return ordered
+
+    def _used(self, node: Node) -> frozenset[str]:
+        """Count the uses of the arguments of a node that is written; the names that it reads."""
         read: frozenset[str] = frozenset().union(*(self.reads.get(key, frozenset()) for key in node.args))
         for key in node.args:
             self.remaining[key] -= 1
             if self.remaining[key] == 0 and key not in self.named:
                 self.pending.subtract(self.reads.get(key, ()))
+        return read
+
+    def _write(self, node: Node) -> None:
+        super()._write(node)
+        read = self._used(node)
         name = self.named.get(node.key)
         keeps = not self._copies(node.term)
         if name is not None:

@@ -7,23 +7,26 @@ nothing else stands between them: each node has a level, which rises where a fus
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from ...terms import ops
+from ...terms.build import MINUS_ONE_NUM
 from ...terms.dims import Dim
 from ...terms.term import Term
 from .. import primitives as p
 from ..graph import Graph
 from ..names import Names
+from ..numpy_writer import NumpyWriter
 from ..operators import CODE
 from ..pieces import Code
 from ..scopes import Key, Node, Scope
 from ..target import Target
-from ..writer import Writer
 from . import native
-from .kernels import CHEAP, FUNCTIONS, HEAD, Kernel, number, speaking, statements, summand
+from .kernels import FUNCTIONS, HEAD, Kernel, number, speaking, statements, summand
 
 _ENTRYWISE = frozenset({ops.ADD, ops.SCALE, ops.HAD, ops.POW, ops.FUN, p.CAPPED_EXP})
 _SUMS = frozenset({ops.TOTAL, ops.INNER, ops.NORM, p.EXCESS, p.SUM_LOG1P})
@@ -40,15 +43,17 @@ class Group:
 
     @property
     def worthwhile(self) -> bool:
-        """True where fusing spares a pass over the entries."""
-        work = sum(1 if _cheap(node.term) else 2 for node in self.nodes)
-        return len(self.nodes) > 1 and work > 1
+        """True where fusing spares enough passes over the entries to pay for the call of a kernel."""
+        return sum(not _sign(node.term) for node in self.nodes) >= PASSES
 
 
-def _cheap(term: Term) -> bool:
-    if term.op is ops.FUN:
-        return term.attr in CHEAP
-    return term.op is not ops.POW or term.args[1].op is ops.NUM
+PASSES = 4
+"""What takes fewer passes over the entries is left to NumPy, which overwrites arrays too."""
+
+
+def _sign(term: Term) -> bool:
+    """True for a change of the sign, which goes into the sum that it is part of."""
+    return term.op is ops.SCALE and term.args[0] is MINUS_ONE_NUM
 
 
 def _entrywise(node: Node, graph: Graph) -> bool:
@@ -80,16 +85,32 @@ def groups(nodes: Sequence[Node], graph: Graph) -> tuple[list[Node], dict[Key, G
             member[node.key] = found.setdefault(key, Group())
             member[node.key].nodes.append(node)
     member = {key: group for key, group in member.items() if group.worthwhile}
-    numbers = {group: place for place, group in enumerate(dict.fromkeys(member.values()))}
+    return _together(nodes, member), member
 
-    def order(at: int) -> tuple[int, int, int]:
-        group = member.get(nodes[at].key)
-        if group is None:
-            own = nodes[at].key in signature
-            return level[nodes[at].key], own * (len(numbers) + 1), at
-        return min(level[n.key] for n in group.nodes), 1 + numbers[group], at
 
-    return [nodes[at] for at in sorted(range(len(nodes)), key=order)], member
+def _together(nodes: Sequence[Node], member: dict[Key, Group]) -> list[Node]:
+    """The nodes as near to their order as it can be with those of each group next to one another."""
+    parts: dict[Node | Group, list[int]] = {}
+    for at, node in enumerate(nodes):
+        parts.setdefault(member.get(node.key, node), []).append(at)
+    part = {nodes[at].key: which for which, places in parts.items() for at in places}
+    waits: dict[Node | Group, set[Node | Group]] = {}
+    followers: dict[Node | Group, list[Node | Group]] = {}
+    for which, places in parts.items():
+        waits[which] = {part[key] for at in places for key in nodes[at].args} - {which}
+        for other in waits[which]:
+            followers.setdefault(other, []).append(which)
+    ready = [(places[-1], which) for which, places in parts.items() if not waits[which]]
+    heapify(ready)
+    found: list[Node] = []
+    while ready:
+        _, which = heappop(ready)
+        found += [nodes[at] for at in parts[which]]
+        for other in followers.get(which, ()):
+            waits[other].remove(which)
+            if not waits[other]:
+                heappush(ready, (parts[other][-1], other))
+    return found
 
 
 def _place(node: Node, signature: dict[Key, Signature], level: dict[Key, int]) -> tuple[Signature, int] | None:
@@ -113,21 +134,24 @@ def _summed(node: Node) -> list[Key]:
     return list(node.args) if node.term.op in _SUMS and not node.guards else []
 
 
-class FusedWriter(Writer):
+class FusedWriter(NumpyWriter):
     """Writes a call of a kernel for each group of nodes."""
 
     def __init__(self, names: Names, graph: Graph, nodes: list[Node]) -> None:
-        ordered, self.member = groups(nodes, graph)
         self.kernels: list[str] = []
         self.twins: list[str] = []
+        super().__init__(names, graph, nodes)
+        if self.kernels:
+            self.own_helpers["_fused"] = _blob(self.kernels, self.twins)
+            self.helper("_fused")
+
+    def _ordered(self, nodes: list[Node], graph: Graph) -> list[Node]:
+        ordered, self.member = groups(super()._ordered(nodes, graph), graph)
         of = self.member.get
         top = next(n.home for n in nodes if n.home.parent is None)
         self.visible = {key for node in ordered for key in node.args if of(key) is not of(node.key)}
         self.visible |= {(root, top) for root in graph.roots}
-        super().__init__(names, graph, ordered)
-        if self.kernels:
-            self.own_helpers["_fused"] = _blob(self.kernels, self.twins)
-            self.helper("_fused")
+        return ordered
 
     def _write(self, node: Node) -> None:
         group = self.member.get(node.key)
@@ -139,6 +163,7 @@ class FusedWriter(Writer):
     def _call(self, group: Group) -> None:
         """The kernel of a group, its NumPy twin, and the line that calls it."""
         kernel = Kernel(f"fused{len(self.kernels)}")
+        unread = self._unread(group)
         inside: dict[Key, str] = {}
         given: dict[str, str] = {}
         twin: list[str] = []
@@ -186,12 +211,23 @@ class FusedWriter(Writer):
                 kernel.formulas = [" ".join(self.formula(node.term, node.home).split())[:110]]
         self.values.update({key: code for key, code in outside.items() if code is not None})
         results.sort(key=lambda result: result[1])
-        names = [self.names.numbered("t") for _ in results]
-        for name, (key, _, shown) in zip(names, results, strict=True):
+        free = {inside[key]: name for key, name in unread if inside.get(key) in kernel.arrays}
+        kernel.over = dict(zip(kernel.stored, sorted(free, key=kernel.arrays.index), strict=False))
+        again = [free[array] for array in kernel.over.values()]
+        names = [*again, *(self.names.numbered("t") for _ in results[len(again) :])]
+        for node in group.nodes:
+            self._used(node)
+        for name, (key, kind, shown) in zip(names, results, strict=True):
             self.values[key] = Code(shown.format(name))
+            self.reads[key] = frozenset((name,))
             if shown == "{}":
                 self.named[key] = name
-        takes = "a" * len(kernel.arrays) + "n" * len(kernel.numbers)
+            if kind == "a":
+                self.own.add(name)
+                if group.nodes[-1].home is self.top:
+                    self.arrays[name] = key[0]
+        takes = "".join("o" if array in kernel.over.values() else "a" for array in kernel.arrays)
+        takes += "n" * len(kernel.numbers)
         gives = "".join(kind for _, kind, _ in results)
         inputs = [*kernel.arrays, *kernel.numbers]
         outputs = [*kernel.stored, *(f"s{k}" for k in range(len(kernel.summed)))]
@@ -212,6 +248,24 @@ class FusedWriter(Writer):
         last = group.nodes[-1]
         call = f"{', '.join(names)} = _{kernel.name}({', '.join(given[i] for i in inputs)})"
         last.home.lines.append(call + self.comment(group.nodes[-1].term, last.home))
+
+    def _unread(self, group: Group) -> list[tuple[Key, str]]:
+        """The arrays that nobody reads behind a group, in place of which it can give others."""
+        used = Counter(key for node in group.nodes for key in node.args)
+        for node in group.nodes:
+            for at, key in enumerate(node.args):
+                if used[key] == 1 and key not in self.member and not node.term.is_scalar:
+                    self._fresh(node, at)
+        home, shape = group.nodes[-1].home, next(n.term.shape for n in group.nodes if not n.term.is_scalar)
+        found: list[tuple[Key, str]] = []
+        for key, count in used.items():
+            name, owner = self.named.get(key), self.nodes[key]
+            if name is None or name not in self.own or name in self.pinned or self.pending[name]:
+                continue
+            last = self.remaining[key] == count and owner.home is home and self.stays(owner)
+            if last and key[0].shape == shape:
+                found.append((key, name))
+        return found
 
 
 def _blob(kernels: Sequence[str], twins: Sequence[str]) -> str:

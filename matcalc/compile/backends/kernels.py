@@ -55,12 +55,11 @@ FUNCTIONS = {
 }
 """Of the argument {0}; {1} is exp(-|x|), so that nothing overflows.  NaN stays NaN."""
 
-CHEAP = frozenset({"sqrt", "square", "abs", "sign", "step", "relu"})
-
 
 @dataclass
 class Kernel:
-    """One loop: its inputs, the lines of its body, what it stores and what it sums up."""
+    """One loop: its inputs, the lines of its body, what it stores and what it sums up; ``over`` says for what is
+    stored in place of an input which input that is."""
 
     name: str
     arrays: list[str] = field(default_factory=list)
@@ -70,17 +69,21 @@ class Kernel:
     stored: list[str] = field(default_factory=list)
     summed: list[str] = field(default_factory=list)
     formulas: list[str] = field(default_factory=list)
+    over: dict[str, str] = field(default_factory=dict)
 
     def source(self) -> str:
         """The C function."""
-        takes = [f"const double *restrict {a}_" for a in self.arrays] + [f"double {c}" for c in self.numbers]
-        gives = [f"double *restrict {v}_" for v in self.stored] + [f"double *restrict s{k}_" for k in self._places()]
+        written = set(self.over.values())
+        takes = [f"{'' if a in written else 'const '}double *restrict {a}_" for a in self.arrays]
+        takes += [f"double {c}" for c in self.numbers]
+        gives = [f"double *restrict {v}_" for v in self.stored if v not in self.over]
+        gives += ["double *restrict sums_"] if self.summed else []
         parts = [f"part{k}" for k in self._places()]
         pragma = f"#pragma omp simd{f' reduction(+:{chr(44).join(parts)})' if parts else ''}"
         body = [
             *(f"double {a} = {a}_[i];" for a in self.arrays),
             *self.lines,
-            *(f"{v}_[i] = {v};" for v in self.stored),
+            *(f"{self.over.get(v, v)}_[i] = {v};" for v in self.stored),
             *(f"part{k} += {self.summed[k]};" for k in self._places()),
         ]
         return "\n".join(
@@ -98,7 +101,7 @@ class Kernel:
                 "        }",
                 *(f"        s{k} += part{k};" for k in self._places()),
                 "    }",
-                *(f"    *s{k}_ = s{k};" for k in self._places()),
+                *(f"    sums_[{k}] = s{k};" for k in self._places()),
                 "}",
             ]
         )

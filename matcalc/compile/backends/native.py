@@ -102,23 +102,32 @@ def _library(source: str) -> ctypes.CDLL | None:
 def _kernel(
     library: ctypes.CDLL | None, name: str, takes: str, gives: str, otherwise: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """The kernel as a function of arrays (a) and numbers (n), which gives such; ``otherwise`` without a library."""
+    """The kernel as a function of arrays (a, or o when it is written over) and numbers (n), which gives such.
+
+    ``otherwise`` is the function without a library, and of few entries, of which NumPy is as fast.
+    """
     if library is None:
         return otherwise
-    function = library[name]
+    pointer, function = ctypes.POINTER(ctypes.c_double), library[name]
     function.restype = None
-    given_as: list[Any] = [ctypes.c_void_p if kind == "a" else ctypes.c_double for kind in takes]
-    function.argtypes = [ctypes.c_long, *given_as, *[ctypes.c_void_p] * len(gives)]
-    first = takes.index("a")
+    made, numbers = gives.count("a") - takes.count("o"), gives.count("n")
+    given_as: list[Any] = [ctypes.c_double if kind == "n" else pointer for kind in takes]
+    function.argtypes = [ctypes.c_long, *given_as, *[pointer] * (made + (numbers > 0))]
+    arrays, over = len(takes) - takes.count("n"), [k for k, kind in enumerate(takes) if kind == "o"]
+    sums = ctypes.c_double * numbers
+    on: Callable[[Any], Any] = ctypes.c_double.from_buffer
+
+    def address(array: Any) -> Any:
+        return on(array) if array.flags.writeable else array.ctypes.data_as(pointer)
 
     def call(*given: Any) -> Any:
-        kept = [np.ascontiguousarray(v, dtype=float) if k == "a" else v for k, v in zip(takes, given, strict=True)]
-        if any(v.shape != kept[first].shape for k, v in zip(takes, kept, strict=True) if k == "a"):
+        shape, size = given[0].shape, given[0].size
+        if size < 256 or any(value.shape != shape for value in given[1:arrays]):
             return otherwise(*given)
-        results = [np.empty(kept[first].shape) if kind == "a" else np.empty(()) for kind in gives]
-        pointers = [v.ctypes.data if k == "a" else v for k, v in zip(takes, kept, strict=True)]
-        function(kept[first].size, *pointers, *(result.ctypes.data for result in results))
-        values = [result if kind == "a" else float(result) for kind, result in zip(gives, results, strict=True)]
+        kept = [np.ascontiguousarray(value, dtype=float) for value in given[:arrays]]
+        results, totals = [np.empty(shape) for _ in range(made)], sums()
+        function(size, *map(address, kept), *given[arrays:], *map(on, results), *((totals,) if numbers else ()))
+        values = [*[kept[k] for k in over], *results, *totals]
         return values[0] if len(values) == 1 else values
 
     return call
