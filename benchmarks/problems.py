@@ -3,7 +3,8 @@
     python benchmarks/problems.py                     the problems of problems.jsonl, as a table
     python benchmarks/problems.py FILE.jsonl          those of another file
     python benchmarks/problems.py --only PATTERN      those whose name matches
-    python benchmarks/problems.py --write             the same table into docs/problems.md, with SymPy's answers
+    python benchmarks/problems.py --write             the same table into docs/problems.md, with what SymPy and
+                                                      tensorgrad answer, where installed
 
 A line of the file holds ``id``, ``group``, ``expr``, ``wrt``, ``where``, ``let``, ``form`` (gradient, jacobian or
 hessian), ``structured``, ``expected`` (the textbook's answer, or null) and ``expected_let`` (names that
@@ -20,8 +21,11 @@ import re
 import statistics
 import time
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import peers
 
 import matcalc as mc
 from matcalc.errors import MatcalcError
@@ -174,10 +178,10 @@ def imperfect(results: Iterable[Result]) -> str:
     return "\n".join(lines) or "None."
 
 
-def against_sympy(listed: Iterable[Problem], results: Iterable[Result]) -> str:
-    """What SymPy answers to the same problems; empty where it is not installed."""
+def against(peer: str, listed: Iterable[Problem], results: Iterable[Result]) -> str:
+    """What another program answers to the same problems; empty where it is not installed."""
     try:
-        import peers
+        asking = import_module(f"peer_{peer}")
     except ImportError:
         return ""
     seconds = {r.name: r.seconds for r in results if r.status == "right"}
@@ -185,16 +189,16 @@ def against_sympy(listed: Iterable[Problem], results: Iterable[Result]) -> str:
     for problem in listed:
         if problem["id"] in seconds and not problem.get("structured"):
             other = problem if "$" in problem["expr"] else renamed(problem, "q")
-            asked.append(peers.ask(problem, other, derive(problem)[1]))
-    return f"## SymPy on the same problems\n\n{peers.section(asked, seconds.get)}\n\n"
+            asked.append(peers.ask(asking.question, problem, other, derive(problem)[1]))
+    return f"## {asking.NAME} on the same problems\n\n{peers.section(asking.NAME, asked, seconds.get)}\n\n"
 
 
-def report(results: list[Result], source: Path, peers: str = "") -> str:
+def report(results: list[Result], source: Path, others: str = "") -> str:
     """The page ``docs/problems.md``."""
     return (
         f"# Problems with a textbook's answer\n\nWritten by `python benchmarks/problems.py --write` "
         f"from {source.name}.\n\n{summary(results)}\n\n{groups(results)}\n\n"
-        f"## Not perfect\n\n{imperfect(results)}\n\n{peers}## All problems\n\n{table(results)}\n"
+        f"## Not perfect\n\n{imperfect(results)}\n\n{others}## All problems\n\n{table(results)}\n"
     )
 
 
@@ -208,7 +212,8 @@ def main() -> None:
     listed = problems(given.file, given.only)
     results = [run(problem) for problem in listed]
     if given.write:
-        REPORT.write_text(report(results, given.file, against_sympy(listed, results)), encoding="utf-8")
+        others = "".join(against(peer, listed, results) for peer in ("sympy", "tensorgrad"))
+        REPORT.write_text(report(results, given.file, others), encoding="utf-8")
     else:
         print(table(results), imperfect(results), sep="\n\n")
     print(summary(results))
