@@ -1,16 +1,18 @@
 """The examples run; the derivations in the scripts are golden tests.
 
-``tests/golden/<script>.txt`` is what ``matcalc run`` prints.  Beside the text, every formula reads
-back to the identical term, every ``==`` holds by the normal form, and every step is replayed with
-numbers.
+``tests/golden/<script>.txt`` is what ``matcalc run`` prints; the scripts run in this process, one also as a user
+runs it.  Beside the text, every formula reads back to the identical term, every ``==`` holds by the normal form, and
+every step is replayed with numbers.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 
 import matcalc as mc
 from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
+from matcalc.interface.cli import Transcript
 from matcalc.interface.session import Answer, Steps
 from matcalc.interface.solution import Solved
 
@@ -35,23 +38,22 @@ def run(*command: str, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-def matcalc(*arguments: str, cwd: Path = ROOT) -> str:
-    return run(sys.executable, "-m", "matcalc", *arguments, cwd=cwd)
-
-
 # ---------------------------------------------------------------- the scripts
 
 
 @cache
-def answers_of(script: str) -> tuple[mc.Session, list[Answer]]:
-    """The session after a script, and its answers."""
-    session = mc.Session()
-    return session, session.run((EXAMPLES / f"{script}.mc").read_text(encoding="utf-8"))
+def ran(script: str) -> tuple[mc.Session, list[Answer], str]:
+    """The session after a script, its answers, and what ``matcalc run`` prints of them."""
+    text = (EXAMPLES / f"{script}.mc").read_text(encoding="utf-8")
+    session, printed, transcript = mc.Session(), io.StringIO(), Transcript(text)
+    answers: list[Answer] = []
+    with redirect_stdout(printed):
+        session.run_each(text, lambda answer: (answers.append(answer), transcript.show(answer)))
+    return session, answers, printed.getvalue()
 
 
-def wrong(script: str) -> Iterator[str]:
+def wrong(session: mc.Session, answers: list[Answer]) -> Iterator[str]:
     """What the numbers, the normal forms or the printed texts say against the answers."""
-    session, answers = answers_of(script)
     for answer in answers:
         if answer.kind == "identity" and answer.value.how != "the same normal form":
             yield f"{answer.statement}: {answer.value}"
@@ -82,8 +84,8 @@ def _wrong_steps(session: mc.Session, shown: Steps) -> list[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_derivation(script: str, update_golden: bool) -> None:
-    assert list(wrong(script)) == []
-    transcript = matcalc("run", str(EXAMPLES / f"{script}.mc"))
+    session, answers, transcript = ran(script)
+    assert list(wrong(session, answers)) == []
     golden = GOLDEN / f"{script}.txt"
     if update_golden:
         golden.parent.mkdir(exist_ok=True)
@@ -97,6 +99,11 @@ def test_the_golden_file_says_where_the_post_slips(script: str, slips: int) -> N
 
 
 # ---------------------------------------------------------------- as a user runs them
+
+
+def test_the_command_that_the_readme_shows_first() -> None:
+    printed = run(sys.executable, "-m", "matcalc", "run", "examples/gaussian_mle.mc")
+    assert printed == (GOLDEN / "gaussian_mle.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -13,6 +13,7 @@ from matcalc.errors import MatcalcError
 from matcalc.interface.operations import new_scope
 from matcalc.language.elaborate import Elaboration, parse_expression
 from matcalc.language.parser import parse_syntax
+from matcalc.language.syntax import Node
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
 from matcalc.solving.equation import Condition, Equation
@@ -29,8 +30,8 @@ PROBLEMS = [
 
 
 def equation(text, scope):
-    node = parse_syntax(text, "script").nodes()[0]
-    node.kind = "equation"
+    read = parse_syntax(text, "script").nodes()[0]
+    node = Node("equation", read.parts, read.start, read.end)
     work = Elaboration(scope, text)
     work.infer(node)
     work.settle()

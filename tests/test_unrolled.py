@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +20,33 @@ from matcalc.terms import build, ops
 from matcalc.terms.dims import UNBOUNDED, Atom, Index, Name, dim, known_nonnegative
 from matcalc.terms.symbols import Symbol
 from matcalc.terms.term import Term
+from test_examples import ran
 
 SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "examples" / "recurrences").glob("*.mc"))
 STEPS = ("L", "N", "T")
 """Sizes that count steps."""
 
 
-@cache
 def derivatives(script: Path) -> list[mc.Derivative]:
-    answers = mc.Session().run(script.read_text(encoding="utf-8"))
+    _, answers, _ = ran(f"recurrences/{script.stem}")
     found = [a.value.of if isinstance(a.value, Steps) else a.value for a in answers]
     return [value for value in found if isinstance(value, mc.Derivative) and not is_state(value.wrt.term)]
 
 
-def shown(d: mc.Derivative) -> str:
-    return f"{d.form} by {d.wrt}"
-
-
-CASES = [(script, at) for script in SCRIPTS for at in range(len(derivatives(script)))]
+def shown(d: mc.Derivative, depth: int) -> str:
+    return f"{d.form} by {d.wrt} at depth {depth}"
 
 
 def is_member(d: mc.Derivative) -> bool:
     return d.wrt.term.op is ops.MEMBER
 
 
-DEPTHS = [
-    pytest.param(script, at, depth, id=f"{script.stem}-{shown(derivatives(script)[at])}-{depth}")
-    for script, at in CASES
-    for depth in (0, 1, 2, 50)
-    if depth or not is_member(derivatives(script)[at])
-]
-"""A member of a family is asked for where there is one."""
+def asked(d: mc.Derivative, depths: Iterable[int]) -> list[int]:
+    """A member of a family is asked for where there is one."""
+    return [depth for depth in depths if depth or not is_member(d)]
+
+
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 
 
 def inputs(script: Path, terms: list[Term], depth: int) -> Env:
@@ -74,14 +69,16 @@ def _near(value: Any) -> Any:
     return 0.8 * np.eye(len(value)) + 0.1 * value if np.size(value) > 1 else 1 + 0.1 * value
 
 
-@pytest.mark.parametrize(("script", "at", "depth"), DEPTHS)
-def test_derivative(script: Path, at: int, depth: int) -> None:
-    d = derivatives(script)[at]
-    function, wrt, answer = d.function_expr.term, d.wrt.term, d.expr.term
-    env = inputs(script, [function, wrt, answer], depth)
-    expected = numeric_jacobian(function, wrt, env)
-    given = evaluate(answer, env)
-    assert difference(given if d.form == "jacobian" else given.reshape((1, -1), order="F"), expected) < 1e-9
+@each_script
+def test_derivatives(script: Path) -> None:
+    for d in derivatives(script):
+        function, wrt, answer = d.function_expr.term, d.wrt.term, d.expr.term
+        for depth in asked(d, (0, 1, 2, 50)):
+            env = inputs(script, [function, wrt, answer], depth)
+            expected = numeric_jacobian(function, wrt, env)
+            given = evaluate(answer, env)
+            given = given if d.form == "jacobian" else given.reshape((1, -1), order="F")
+            assert difference(given, expected) < 1e-9, shown(d, depth)
 
 
 def may_vary_twice(d: mc.Derivative) -> bool:
@@ -89,25 +86,18 @@ def may_vary_twice(d: mc.Derivative) -> bool:
     return d.function_expr.term.is_scalar and (is_member(d) or not d.wrt.term.attr.facts)
 
 
-SCALARS = [
-    pytest.param(script, at, depth, id=f"{script.stem}-{shown(derivatives(script)[at])}-{depth}")
-    for script, at in CASES
-    for depth in (0, 1, 3)
-    if depth or not is_member(derivatives(script)[at])
-    if may_vary_twice(derivatives(script)[at])
-]
-
-
-@pytest.mark.parametrize(("script", "at", "depth"), SCALARS)
-def test_hessian_vector_product(script: Path, at: int, depth: int) -> None:
-    d = derivatives(script)[at]
-    function, wrt = d.function_expr.term, d.wrt.term
-    direction = build.sym(Symbol("direction", wrt.rows, wrt.cols, frozenset()))
-    product = mc.derivative(mc.Expr(build.inner(d.gradient.term, direction)), d.wrt).gradient.term
-    env = inputs(script, [function, wrt, direction], depth)
-    along = evaluate(direction, env).reshape((-1, 1), order="F")
-    expected = numeric_hessian(function, wrt, env) @ along
-    assert difference(evaluate(product, env).reshape((-1, 1), order="F"), expected) < 1e-5
+@each_script
+def test_hessian_vector_products(script: Path) -> None:
+    for d in filter(may_vary_twice, derivatives(script)):
+        function, wrt = d.function_expr.term, d.wrt.term
+        direction = build.sym(Symbol("direction", wrt.rows, wrt.cols, frozenset()))
+        product = mc.derivative(mc.Expr(build.inner(d.gradient.term, direction)), d.wrt).gradient.term
+        for depth in asked(d, (0, 1, 3)):
+            env = inputs(script, [function, wrt, direction], depth)
+            along = evaluate(direction, env).reshape((-1, 1), order="F")
+            expected = numeric_hessian(function, wrt, env) @ along
+            found = evaluate(product, env).reshape((-1, 1), order="F")
+            assert difference(found, expected) < 1e-5, shown(d, depth)
 
 
 # ---------------------------------------------------------------- the costates, by hand
@@ -116,10 +106,9 @@ def test_hessian_vector_product(script: Path, at: int, depth: int) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 50])
 def test_costates_of_the_regulator(steps: int) -> None:
     """λ[T] = P*z[T], λ[k] = A'*λ[k+1] + Q*z[k]; for the generated code too."""
-    session = mc.Session()
-    script = next(path for path in SCRIPTS if path.stem == "regulator")
-    asked = [a.value for a in session.run(script.read_text(encoding="utf-8"))]
-    costate = next(v for v in asked if isinstance(v, mc.Derivative) and is_state(v.wrt.term))
+    _, answers, _ = ran("recurrences/regulator")
+    values = [a.value for a in answers]
+    costate = next(v for v in values if isinstance(v, mc.Derivative) and is_state(v.wrt.term))
     rng = np.random.default_rng(2)
     n, p = 3, 2
     given: Mapping[str, Any] = {

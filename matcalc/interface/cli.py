@@ -361,7 +361,7 @@ def _run(options: argparse.Namespace) -> int:
 
     text = _read(options.file)
     try:
-        Session().run_each(text, _Transcript(text).show)
+        Session().run_each(text, Transcript(text).show)
     except MatcalcError as error:
         if options.file == "-":
             raise
@@ -377,7 +377,7 @@ class _InFileError(Exception):
         self.error = error
 
 
-class _Transcript:
+class Transcript:
     """Prints a script together with its answers; blank lines and comments of the script are kept."""
 
     def __init__(self, text: str) -> None:
