@@ -120,7 +120,7 @@ def test_the_data_are_seen_through_one_product():
 
 MATRICES = "A: matrix(m,n); B: matrix(n,m); C: matrix(m,n); P: matrix(p,p); Q: matrix(q,q); S: matrix(n,n)"
 MATRICES += "; R: matrix(p,p); T: matrix(q,q); v: vector(n); w: vector(m); X: matrix(q,p)"
-FORMED = ("np.kron", "np.diag(", "np.ones", "_commutation", "np.trace", "_kronecker", "_repeated")
+FORMED = ("np.kron", "np.diag(", "np.ones", "_commutation", "np.trace", "_kronecker", "_outer", "_repeated")
 
 
 @pytest.mark.parametrize(

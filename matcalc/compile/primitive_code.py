@@ -147,9 +147,13 @@ def _kronecker(w: Writer, node: Node, args: list[Code]) -> Code:
         (pair,) = attr.pairs
         function = w.helper("_repeated_left" if pair.left < 0 else "_repeated_right")
         return call(function, factor(pair.left, attr.left[0]), factor(pair.right, attr.right[0]))
+    crossed = ["crossed=True"] if attr.crossed else []
+    if w.thin and len(attr.pairs) == 1 and attr.pairs[0].left >= 0 and attr.pairs[0].right >= 0:
+        w.helper("_outer_rows")
+        return call(w.helper("_outer"), *(args[at].text for at in attr.pairs[0]), *crossed)
     pairs = [f"({factor(q.left, attr.left[0])}, {factor(q.right, attr.right[0])})" for q in attr.pairs]
     w.helper("_outer_rows")
-    return call(w.helper("_kronecker"), *pairs, *(["crossed=True"] if attr.crossed else []))
+    return call(w.helper("_kronecker"), *pairs, *crossed)
 
 
 def _each(template: str) -> Emit:

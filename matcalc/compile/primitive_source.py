@@ -151,12 +151,10 @@ def _sum_log1p(e, u):
 ''',
     "_outer_rows": '''\
 def _outer_rows(a, b, turned):
-    """Two arrays whose product by broadcasting has the outer products of the rows of a and b, as long rows."""
-    (m, p), (n, q) = a.shape, b.shape
-    left, right = np.empty((m, p, q)), np.empty((n, p, q))
-    left[:], right[:] = a[:, :, None], b[:, None]
-    left, right = left.reshape(m, p * q), right.reshape(n, p * q)
-    return (right[:, None], left) if turned else (left[:, None], right)
+    """Long rows: the products of each of one with each of the other are the outer products of the rows of a and b."""
+    p, (n, q) = a.shape[1], b.shape
+    left, right = a.repeat(q, axis=1), b[:, None].repeat(p, axis=1).reshape(n, p * q)
+    return (right, left) if turned else (left, right)
 ''',
     "_each_transposed": """\
 def _each_transposed(m):
@@ -204,7 +202,9 @@ def _sandwich(x, m, z):
     flat = m.reshape(count, a * b)
     whole = np.empty((a, p, b, q))
     if x is z:  # the pairs of inputs are symmetric
-        i, j = np.triu_indices(p)
+        if p not in _upper:
+            _upper[p] = np.triu_indices(p)
+        i, j = _upper[p]
         blocks = ((x[:, i] * x[:, j]).T @ flat).reshape(-1, a, b)
         whole[:, i, :, j] = blocks
         whole[:, j, :, i] = blocks
@@ -212,6 +212,15 @@ def _sandwich(x, m, z):
         pairs = (x[:, :, None] * z[:, None]).reshape(count, p * q)
         whole[:] = (pairs.T @ flat).reshape(p, q, a, b).transpose(2, 0, 3, 1)
     return whole.reshape(a * p, b * q)
+
+
+_upper = {}
+''',
+    "_outer": '''\
+def _outer(a, b, crossed=False):
+    """kron(a, b); with crossed=True kron(a, b)*K, which maps vec(x) to vec(b*x'*a')."""
+    left, right = _outer_rows(b, a, True) if crossed else _outer_rows(a, b, False)
+    return np.einsum("im,km->ikm", left, right).reshape(len(a) * len(b), -1)
 ''',
     "_kronecker": '''\
 def _kronecker(*pairs, crossed=False):
@@ -229,9 +238,9 @@ def _kronecker(*pairs, crossed=False):
         np.matmul(rights, lefts, out=whole.reshape(m, n * q, p))
     elif dense:
         first, *rest = (_outer_rows(b, a, True) if crossed else _outer_rows(a, b, False) for a, b in dense)
-        np.multiply(*first, out=whole.reshape(m, n, p * q))
+        np.einsum("im,km->ikm", *first, out=whole.reshape(m, n, p * q))
         for left, right in rest:
-            whole.reshape(m, n, p * q)[...] += left * right
+            whole.reshape(m, n, p * q)[...] += left[:, None] * right
     for a, b in pairs:
         if not np.ndim(a):
             np.einsum("ijki->ijk" if crossed else "ijil->ijl", whole)[...] += b if np.ndim(b) else np.eye(b)
