@@ -77,7 +77,7 @@ def current() -> Limits:
 
 
 class _Watch:
-    __slots__ = ("deadline", "depth", "left", "limits", "part")
+    __slots__ = ("deadline", "depth", "left", "limits", "look", "part")
 
     def __init__(self, bounds: Limits) -> None:
         self.limits = bounds
@@ -86,6 +86,8 @@ class _Watch:
         self.depth = bounds.depth if bounds.depth is not None else 1 << 62
         self.part: float | None = None
         """Until when, in processor time of the thread, a part may go on."""
+        self.look = 0.0
+        """When that is looked at again: it takes at least as long by the clock."""
 
 
 _watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
@@ -113,13 +115,14 @@ def allowance(seconds: float) -> Iterator[None]:
     with question():
         watch = _watch.get()
         assert watch is not None
-        before = watch.part
+        before, look = watch.part, watch.look
         here = thread_time() + seconds
         watch.part = here if before is None else min(before, here)
+        watch.look = 0.0
         try:
             yield
         finally:
-            watch.part = before
+            watch.part, watch.look = before, look
 
 
 class Lapsed(LimitExceeded):
@@ -145,10 +148,16 @@ def bounded(function: F) -> F:
 def tick() -> None:
     """Called where work may go on and on.  Raises :class:`LimitExceeded` when the time is over."""
     watch = _watch.get()
-    if watch is not None and watch.deadline is not None and monotonic() > watch.deadline:
+    if watch is None or (watch.deadline is None and watch.part is None):
+        return
+    now = monotonic()
+    if watch.deadline is not None and now > watch.deadline:
         raise LimitExceeded(f"the time is over: {watch.limits.seconds:g} seconds", hint=ADJUST)
-    if watch is not None and watch.part is not None and thread_time() > watch.part:
-        raise Lapsed("the time for this part is over")
+    if watch.part is not None and now >= watch.look:
+        left = watch.part - thread_time()
+        if left < 0:
+            raise Lapsed("the time for this part is over")
+        watch.look = now + left
 
 
 def count(depth: int) -> None:
