@@ -16,7 +16,7 @@ from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.dims import Index, dim
 from ..terms.ops import Op
-from ..terms.term import Number, Term
+from ..terms.term import Term
 from ..terms.walk import substitute_indices
 from .addends import MAKE, Addend, Power, as_power, cost, join, negated, raised, split, unsigned
 from .fractions import denominators, over_one
@@ -128,32 +128,51 @@ def _powers(
     with_powers: Callable[[Addend, tuple[Power, ...]], Addend],
     combine: Callable[[Term, Term], Term],
 ) -> Iterable[Common]:
-    """The power of a base that addends have at least."""
+    """The powers that addends have at least: of all bases that the same addends have, at once."""
     found: dict[Any, dict[int, tuple[int, int]]] = {}
     for i in having:
         for at, power in enumerate(powers_of(parts[i])):
             if power[0].op is not ops.NUM:
                 key, sign = _key(power)
                 found.setdefault(key, {}).setdefault(i, (at, sign))  # a - b may stand beside b - a: one of them
+    together: dict[frozenset[int], list[_Shared]] = {}
     for key, members in found.items():
-        if len(members) < 2:
-            continue
-        place = {i: at for i, (at, _) in members.items()}
-        signs = {i: sign for i, (_, sign) in members.items()}
-        exponents = [powers_of(parts[i])[k][1] for i, k in place.items()]
-        common = min(exponents) if key[1] else max(exponents)
-        first = min(signs)
-        factor = raised((powers_of(parts[first])[place[first]][0], common))
+        if len(members) > 1:
+            first = min(members)
+            exponents = [powers_of(parts[i])[at][1] for i, (at, _) in members.items()]
+            common = min(exponents) if key[1] else max(exponents)
+            base = powers_of(parts[first])[members[first][0]][0]
+            together.setdefault(frozenset(members), []).append(_Shared((base, common), members))
+    for among, shared in together.items():
+        factors = [raised(one.power) for one in shared]
 
-        def take(i: int, place: dict[int, int] = place, signs: dict[int, int] = signs, common: Number = common) -> Term:
-            powers, at = powers_of(parts[i]), place[i]
-            base, exponent = powers[at]
-            own = ((base, exponent - common),) if exponent != common else ()
-            turned = signs[i] != signs[min(signs)] and common % 2 == 1
-            part = with_powers(parts[i], (*powers[:at], *own, *powers[at + 1 :]))
-            return join(part._replace(number=-part.number if turned else part.number))
+        def take(i: int, shared: list[_Shared] = shared, first: int = min(among)) -> Term:
+            left: list[Power | None] = list(powers_of(parts[i]))
+            number = parts[i].number
+            for (_, common), members in shared:
+                at, sign = members[i]
+                base, exponent = powers_of(parts[i])[at]
+                left[at] = (base, exponent - common) if exponent != common else None
+                if sign != members[first][1] and common % 2 == 1:
+                    number = -number
+            part = with_powers(parts[i], tuple(power for power in left if power is not None))
+            return join(part._replace(number=number))
 
-        yield Common(tuple(signs), (len(signs) - 1) * factor.weight, take, partial(combine, factor))
+        saving = (len(among) - 1) * sum(factor.weight for factor in factors)
+        yield Common(tuple(sorted(among)), saving, take, partial(_combined, combine, factors))
+
+
+class _Shared(NamedTuple):
+    """A power that addends share: where each has it, and the sign of its base there."""
+
+    power: Power
+    members: dict[int, tuple[int, int]]
+
+
+def _combined(combine: Callable[[Term, Term], Term], factors: list[Term], rest: Term) -> Term:
+    for factor in factors:
+        rest = combine(factor, rest)
+    return rest
 
 
 def _ends(parts: list[Addend]) -> Iterable[Common]:

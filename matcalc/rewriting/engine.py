@@ -48,6 +48,7 @@ class RuleIndex:
         self.spread: dict[Rule, Callable[[Term], Term | None]] = {}
         for rule in self.rules:
             needed = frozenset(sign for a in rule.left.args for sign in _signs_of_pattern(a))
+            needed |= frozenset(_signs_of(rule.left))
             if rule.left.op is ops.MUL:  # no factor is a number, which ones(1,1) would match
                 needed |= {a.op for a in rule.left.args if a.op is ops.ONES}
             self._by_op.setdefault(rule.left.op, []).append((rule, needed))
@@ -62,11 +63,13 @@ class RuleIndex:
             return ()
         if len(rows) == 1 and not rows[0][1]:
             return (rows[0][0],)
-        present: set[object] = set()
+        present: set[object] = set(_signs_of(term))
         for arg in term.args:
             present.add(arg.op)
             if len(arg.args) == 1:
                 present.add((arg.op, arg.args[0].op))
+                if arg.op is ops.FUN:
+                    present.add(arg.attr)
         shown = (term.op, frozenset(present))
         found = self._shown.get(shown)
         if found is None:
@@ -74,15 +77,28 @@ class RuleIndex:
         return found
 
 
+def _signs_of(term: Term) -> list[object]:
+    """What a term shows as a whole: the name of its function, a factor or an addend beside its own transpose."""
+    if term.op is ops.FUN:
+        return [term.attr] if isinstance(term.attr, str) else []
+    if term.op in FLAT:
+        for arg in term.args:
+            if arg.op is ops.TRANSPOSE and (arg.args[0] in term.args or arg.args[0].op in FLAT):
+                return ["paired"]
+    return []
+
+
 _ANY_OP = (ops.MEMBER, ops.INT, ops.ONES)
 """Patterns that also match terms of other operators."""
 
 
 def _signs_of_pattern(pattern: Term) -> list[object]:
-    """What an operand must show to match: its operator, and that of its only argument."""
+    """What an operand must show to match: its operator, its function's name, and the operator of its only argument."""
     if is_variable(pattern) or pattern.op in _ANY_OP or is_negated(pattern):
         return []
     signs: list[object] = [pattern.op]
+    if pattern.op is ops.FUN and isinstance(pattern.attr, str):
+        signs.append(pattern.attr)
     if len(pattern.args) == 1 and not pattern.op.binder:
         inside = pattern.args[0]
         if not (is_variable(inside) or inside.op in _ANY_OP or is_negated(inside)):
