@@ -56,7 +56,9 @@ completion = problem(
     expr="sum(log(1 .+ exp(-Y .* (U*V'))))",
     wrt="U",
     where="Y: matrix(n,n); U: matrix(n,k); V: matrix(n,k)",
-    sizes=[{"n": 300, "k": 10}, {"n": 1000, "k": 10}],
+    sizes=[{"n": 50, "k": 5}, {"n": 300, "k": 10}, {"n": 1000, "k": 10}],
+    left_out={"Hessian": [{"n": 300, "k": 10}, {"n": 1000, "k": 10}]},
+    structured=True,
     data=_completion_data,
     loss=lambda xp, v: xp.sum(xp.log(1 + xp.exp(-v["Y"] * (v["U"] @ v["V"].T)))),
 )
@@ -74,5 +76,27 @@ def _(v: Data) -> Callable[[], Any]:
         e /= u
         e *= Y
         return np.log(u, out=u).sum(), -(e @ V)
+
+    return run
+
+
+@completion.by_hand("Hessian")
+def _(v: Data) -> Callable[[], Any]:
+    """By columns: for each row i of U one matrix, V'*diag(q[i])*V."""
+    U, V, Y = v["U"], v["V"], v["Y"]
+    n, k = U.shape
+    i = np.arange(n)
+
+    def run() -> Any:
+        e = U @ V.T
+        e *= Y
+        np.exp(np.negative(e, out=e), out=e)
+        u = 1 + e
+        e /= u
+        e /= u
+        pairs = (V[:, :, None] * V[:, None]).reshape(n, k * k)
+        H = np.zeros((k, n, k, n))
+        H[:, i, :, i] = (e @ pairs).reshape(n, k, k)
+        return H.reshape(k * n, k * n)
 
     return run

@@ -144,6 +144,22 @@ def test_torch_keeps_device_precision_and_graph():
     assert np.allclose(row, hessian[0])
 
 
+@pytest.mark.parametrize("sizes", [(3, 4, 2), (3, 3, 3)])
+def test_the_hessian_of_a_factorization_is_a_small_matrix_for_each_row(sizes):
+    n, m, k = sizes
+    shapes = {"Y": (n, m), "U": (n, k), "V": (m, k), "dU": (n, k), "dV": (m, k)}
+    given = {name: RNG.normal(size=shape) for name, shape in shapes.items()}
+    text, where = "sum(log(1 .+ exp(-Y .* (U*V')))) + norm(U)^2/10", "Y: matrix(n,m); U: matrix(n,k); V: matrix(m,k)"
+    for backend in ("numpy", "c", *OTHERS):
+        f = mc.function(text, ["U", "V"], ("hessian", "hvp"), where=where, backend=backend)
+        body = f.source.split('"""')[-1]
+        assert body.count("_spread(") == body.count("_across(") == 2 and "_commutation" not in body
+        blocks, moved = f(**given)
+        for row in "UV":
+            parts = (np.asarray(blocks[row, other]) @ given["d" + other].ravel(order="F") for other in "UV")
+            assert np.allclose(sum(parts), np.asarray(moved[row]).ravel(order="F"), rtol=1e-12)
+
+
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(MatcalcError, match="needs the package torch") as raised:

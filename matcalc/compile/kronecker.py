@@ -90,7 +90,7 @@ def _runs(term: Term) -> Term:
             factors.extend(run)
         run.clear()
 
-    for factor in term.args:
+    for factor in _commuted(term.args):
         if _matrix(factor):
             run.append(factor)
         else:
@@ -98,6 +98,22 @@ def _runs(term: Term) -> Term:
             factors.append(factor)
     close()
     return build.mul(*factors) if len(factors) < len(term.args) else term
+
+
+def _commuted(factors: Sequence[Term]) -> list[Term]:
+    """The factors with K in front of what it can be part of: K*diag(vec(Z)) is diag(vec(Z'))*K."""
+    found = list(factors)
+    for at in reversed(range(len(found) - 1)):
+        k = at
+        while k + 2 < len(found) and found[k].op is ops.COMMUTATION and found[k + 1].op is ops.DIAG:
+            vector = found[k + 1].args[0]
+            scalar, inside = (vector.args[0], vector.args[1]) if vector.op is ops.SCALE else (build.ONE_NUM, vector)
+            if inside.op is not ops.VEC or inside.args[0].shape != found[k].attr:
+                break
+            turned = build.diag(build.smul(scalar, build.vec(build.transpose(inside.args[0]))))
+            found[k], found[k + 1] = turned, found[k]
+            k += 1
+    return found
 
 
 def _products(term: Term, split: tuple[Dim, Dim] | None) -> list[Product]:

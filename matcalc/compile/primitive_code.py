@@ -156,6 +156,11 @@ def _kronecker(w: Writer, node: Node, args: list[Code]) -> Code:
     return call(w.helper("_kronecker"), *pairs, *crossed)
 
 
+def _across(w: Writer, node: Node, args: list[Code]) -> Code:
+    crossed = ["crossed=True"] if node.term.attr[2] else []
+    return call(w.helper("_across"), *(a.text for a in args), *crossed)
+
+
 def _each(template: str) -> Emit:
     return lambda _w, _node, args: Code(template.format(*(a.at(ATOM) for a in args)), PRODUCT)
 
@@ -226,5 +231,8 @@ PRIMITIVE_CODE: dict[ops.Op, Emit] = {
     p.EACH_PLUS: _each("{0} + {1}"),
     p.EACH_DIAGONAL: _each_diagonal,
     p.EACH_SCALED: _each_in_place("_each_scaled", 1, "{0} * {1}"),
+    p.EACH_WEIGHTED: _helped("_each_weighted"),
     p.SANDWICH: _helped("_sandwich"),
+    p.SPREAD: _helped("_spread"),
+    p.ACROSS: _across,
 }

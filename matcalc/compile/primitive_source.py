@@ -140,7 +140,7 @@ def _sum_log1p(e, u):
     Of many entries the logarithms of products of eight are taken, unless those overflow.
     """
     flat, total = u.reshape(-1), np.inf
-    if flat.size > 4096:
+    if flat.size > 2000:
         rest = flat.size % 8
         with np.errstate(over="ignore"):
             products = np.multiply.reduce(flat[rest:].reshape(8, -1))
@@ -193,6 +193,26 @@ def _each_diagonal(m, d):
     """m[i] + diag(d[i]) for each i, in place."""
     np.einsum("ijj->ij", m)[...] += d
     return m
+''',
+    "_each_weighted": '''\
+def _each_weighted(a, d, b):
+    """a*diag(d[i])*b for each i, as one product."""
+    pairs = a.T[:, :, None] * b[:, None]
+    return (d @ pairs.reshape(len(b), -1)).reshape(len(d), *pairs.shape[1:])
+''',
+    "_spread": '''\
+def _spread(m):
+    """The matrix that acts on each sample i by m[i]: its entry in row a, i and column b, i is m[i, a, b]."""
+    count, a, b = m.shape
+    whole = np.zeros((a, count, b, count))
+    np.einsum("aibi->iab", whole)[...] = m
+    return whole.reshape(a * count, b * count)
+''',
+    "_across": '''\
+def _across(s, d, t, crossed=False):
+    """kron(s, I)*diag(vec(d))*kron(I, t): the entry in row a, i and column j, b is s[a, j]*d[i, j]*t[i, b]."""
+    whole = np.einsum("aij,ib->aibj" if crossed else "aij,ib->aijb", s[:, None] * d, t)
+    return whole.reshape(len(s) * len(t), -1)
 ''',
     "_sandwich": '''\
 def _sandwich(x, m, z):

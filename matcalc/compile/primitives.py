@@ -185,6 +185,8 @@ EACH_LEFT = _primitive("each_left", 2, _opaque, _each_meaning)
 EACH_RIGHT = _primitive("each_right", 2, _opaque, _each_meaning)
 EACH_TIMES = _primitive("each_times", 2, _opaque, _each_meaning)
 """The product of two for each sample; the first is transposed where the attribute says so."""
+EACH_WEIGHTED = _primitive("each_weighted", 3, _opaque, _each_meaning)
+"""A*diag(d[i])*B for each sample i, of two matrices and the rows of D."""
 EACH_PLUS = _primitive("each_plus", 2, _opaque, _each_meaning)
 EACH_DIAGONAL = _primitive("each_diagonal", 2, _opaque, _each_meaning)
 EACH_SCALED = _primitive("each_scaled", 2, _opaque, _each_meaning)
@@ -192,6 +194,13 @@ SANDWICH = _primitive(
     "sandwich", 3, _sandwich_shape, lambda _a, attr: build.sym(Symbol("·", *_sandwich_shape((), attr)))
 )
 """H[(a,p),(b,q)] = sum(i, X[i,p]*M[i,a,b]*Z[i,q]) of two matrices X and Z and a matrix M[i] for each sample."""
+
+
+SPREAD = _primitive("spread", 1, lambda _a, attr: attr, lambda _a, attr: build.sym(Symbol("·", *attr)))
+"""H[(a,i),(b,i)] = M[i,a,b] of a matrix M[i] for each sample, else 0: the matrix that acts on each sample."""
+
+ACROSS = _primitive("across", 3, lambda _a, attr: attr[:2], lambda _a, attr: build.sym(Symbol("·", *attr[:2])))
+"""H[(a,i),(j,b)] = S[a,j]*D[i,j]*T[i,b] of three matrices: kron(S,I)*diag(vec(D))*kron(I,T); or columns (b,j)."""
 
 
 def _root(term: Term) -> Symbol:
@@ -219,8 +228,9 @@ def _beyond(term: Term) -> Term:
 FRESH = frozenset(
     {ops.ADD, ops.HAD, ops.SCALE, ops.FUN, ops.POW, MATMUL, PRODUCT, TRIPLE, ROWS, COLS, ROWSUMS, COLSUMS, ROWDOTS}
     | {PEAK, ON_DIAGONAL, SOLVE, HALF_SOLVE, INVERSE, CAPPED_EXP, KRONECKER, STACKSUM, WEIGHTED, COUNTING, SANDWICH}
-    | {ops.KHATRIRAO}
+    | {ops.KHATRIRAO, SPREAD, ACROSS}
 )
 """What is an array of its own: nobody else sees it change."""
 EACH_FRESH = frozenset({EACH_ROWS, EACH_COLS, EACH_LEFT, EACH_RIGHT, EACH_TIMES, EACH_PLUS, EACH_DIAGONAL, EACH_SCALED})
+EACH_FRESH |= {EACH_WEIGHTED}
 """The same of matrices for each sample."""

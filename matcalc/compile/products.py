@@ -15,7 +15,7 @@ from ..terms.dims import ONE, ZERO, Dim, Name, known_nonnegative
 from ..terms.ops import Op
 from ..terms.term import Term
 from . import primitives as p
-from .samplewise import sandwich
+from .samplewise import across, sandwich, spread
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -229,9 +229,10 @@ class Products:
             left = self.column([*factors[:ones], build.ones(rows)])
             right = self.column([*(build.transpose(f) for f in reversed(factors[ones + 1 :])), build.ones(cols)])
             return self.outer(left, right)
-        between = sandwich(self.work, factors)
-        if between is not None:
-            return between
+        for form in (sandwich, spread, across):
+            found = form(self.work, factors)
+            if found is not None:
+                return found
         transposes = [f for f in factors if f.op is ops.TRANSPOSE]
         if len(transposes) == len(factors):
             return self.work.transposed(self.work.low(build.mul(*(f.args[0] for f in reversed(factors)))))

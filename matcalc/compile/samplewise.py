@@ -2,7 +2,8 @@
 
 Where the N samples are the rows of a matrix, ``kron(S, I)`` with the identity of size N, ``diag(vec(D))`` with D of N
 rows, and what is made of them by products and sums, is one small matrix for each sample.  The Hessian of a network
-by the weights of a layer is a sandwich of such a matrix between the inputs of the layer.
+by the weights of a layer is a sandwich of such a matrix between the inputs of the layer; that of a function of the
+entries of U*V' by U is one by itself, with the rows of U as samples.
 """
 
 from __future__ import annotations
@@ -55,6 +56,41 @@ def sandwich(work: Lowering, factors: Sequence[Term]) -> Term | None:
         return None
     sizes = (small_rows, inputs.cols, small_cols, outputs.cols)
     return p.apply(p.SANDWICH, work.low(inputs), middle.each, work.low(outputs), attr=sizes)
+
+
+def spread(work: Lowering, factors: Sequence[Term]) -> Term | None:
+    """A product kron(P, I)*M*kron(Q, I) that acts on each sample and has to be formed; None for another."""
+    if len(factors) < 3 or factors[0].op is not p.KRONECKER:
+        return None
+    try:
+        small = Samplewise(work, factors[0].attr.right[0]).product(factors)
+    except NotSamplewise:
+        return None
+    if small.each is None:
+        return None
+    return p.apply(p.SPREAD, small.each, attr=(factors[0].rows, factors[-1].cols))
+
+
+def across(work: Lowering, factors: Sequence[Term]) -> Term | None:
+    """A product kron(S, I)*diag(vec(D))*kron(I, T), which has one product for each entry; None for another."""
+    if len(factors) < 3 or factors[0].op is not p.KRONECKER or factors[-1].op is not p.KRONECKER:
+        return None
+    first, last = factors[0], factors[-1]
+    left, right = first.attr, last.attr
+    if left.crossed or any(len(attr.pairs) != 1 for attr in (left, right)):
+        return None
+    (one,), (other,) = left.pairs, right.pairs
+    if one.left < 0 or one.right >= 0 or other.left >= 0 or other.right < 0:
+        return None
+    try:
+        small = Samplewise(work, left.right[0]).product(factors[1:-1])
+    except NotSamplewise:
+        return None
+    if small.diagonal is None or small.diagonal.cols is not right.left[0]:
+        return None
+    matrices = (first.args[one.left], small.diagonal, last.args[other.right])
+    attr = (first.rows, last.cols, right.crossed)
+    return p.apply(p.ACROSS, *map(work.low, matrices), attr=attr)
 
 
 def _end(factor: Term, left: bool) -> tuple[Dim, Term] | None:
@@ -132,12 +168,30 @@ class Samplewise:
 
     def _folded(self, smalls: Sequence[Small]) -> Small:
         """The product, from a matrix that differs between the samples outwards, else from the right."""
+        smalls = self._together(smalls)
+        if len(smalls) == 3:
+            left, among, right = (smalls[0].same, smalls[1].diagonal, smalls[2].same)
+            if left is not None and among is not None and right is not None:
+                rows = self._weights(among)
+                return Small(each=p.apply(p.EACH_WEIGHTED, self.work.low(left), rows, self.work.low(right)))
         start = next((k for k, small in enumerate(smalls) if small.each is not None), len(smalls) - 1)
         found = smalls[start]
         for small in smalls[start + 1 :]:
             found = self._times(found, small)
         for small in reversed(smalls[:start]):
             found = self._times(small, found)
+        return found
+
+    def _together(self, smalls: Sequence[Small]) -> list[Small]:
+        """The factors, neighbours that are diagonal, or the same for all samples, as one."""
+        found: list[Small] = []
+        for small in smalls:
+            last = found[-1] if found else Small()
+            diagonals = last.diagonal is not None and small.diagonal is not None
+            if diagonals or (last.same is not None and small.same is not None):
+                found[-1] = self._times(last, small)
+            else:
+                found.append(small)
         return found
 
     def _times(self, a: Small, b: Small) -> Small:

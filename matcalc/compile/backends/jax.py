@@ -200,6 +200,22 @@ def _each_diagonal(m, d):
     i = jnp.arange(m.shape[1])
     return m.at[:, i, i].add(d)
 """,
+    "_each_weighted": """\
+def _each_weighted(a, d, b):
+    return jnp.einsum("am,im,mb->iab", a, d, b)
+""",
+    "_spread": """\
+def _spread(m):
+    count, a, b = m.shape
+    i = jnp.arange(count)
+    whole = jnp.zeros((count, count, a, b)).at[i, i].set(m)
+    return whole.transpose(2, 0, 3, 1).reshape(a * count, b * count)
+""",
+    "_across": """\
+def _across(s, d, t, crossed=False):
+    whole = jnp.einsum("aj,ij,ib->aibj" if crossed else "aj,ij,ib->aijb", s, d, t)
+    return whole.reshape(s.shape[0] * t.shape[0], -1)
+""",
     "_sandwich": """\
 def _sandwich(x, m, z):
     whole = jnp.einsum("np,nab,nq->apbq", x, m, z)

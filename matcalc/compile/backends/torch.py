@@ -302,6 +302,20 @@ def _each_diagonal(m, d):
     d = torch.as_tensor(d, dtype=m.dtype, device=m.device)
     return m + torch.diag_embed(torch.broadcast_to(d, m.shape[:2]))
 """,
+    "_each_weighted": """\
+def _each_weighted(a, d, b):
+    return torch.einsum("am,im,mb->iab", a, d, b)
+""",
+    "_spread": """\
+def _spread(m):
+    count, a, b = m.shape
+    return torch.diag_embed(m.permute(1, 2, 0)).permute(0, 2, 1, 3).reshape(a * count, b * count)
+""",
+    "_across": """\
+def _across(s, d, t, crossed=False):
+    whole = torch.einsum("aj,ij,ib->aibj" if crossed else "aj,ij,ib->aijb", s, d, t)
+    return whole.reshape(s.shape[0] * t.shape[0], -1)
+""",
     "_sandwich": """\
 def _sandwich(x, m, z):
     whole = torch.einsum("np,nab,nq->apbq", x, m, z)
