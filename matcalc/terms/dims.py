@@ -7,7 +7,7 @@ equality of dimensions is identity.  This module knows nothing of terms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, ClassVar, Union
@@ -130,13 +130,29 @@ def _monomial_key(monomial: Monomial) -> tuple[object, ...]:
     return (-degree, tuple((atom.key, -power) for atom, power in monomial))
 
 
+def _alone(terms: Sequence[tuple[Monomial, Fraction]]) -> tuple[Fraction | None, Atom | None]:
+    """The number or the atom that a polynomial is, if it is one."""
+    if not terms:
+        return Fraction(0), None
+    monomial, factor = terms[0]
+    if len(terms) > 1:
+        return None, None
+    if not monomial:
+        return factor, None
+    return None, monomial[0][0] if factor == 1 and len(monomial) == 1 and monomial[0][1] == 1 else None
+
+
 class Dim:
     """A polynomial in atoms; interned, so that ``is`` decides equality."""
 
-    __slots__ = ("_hash", "indices", "key", "terms")
+    __slots__ = ("_hash", "atom", "constant", "indices", "key", "terms")
     terms: tuple[tuple[Monomial, Fraction], ...]
     key: tuple[object, ...]
     indices: frozenset[Index]
+    constant: Fraction | None
+    """The value, when no atom occurs."""
+    atom: Atom | None
+    """The atom, when the dimension is just one atom."""
     _table: ClassVar[dict[tuple[tuple[Monomial, Fraction], ...], Dim]] = {}
 
     def __new__(cls, terms: Mapping[Monomial, Fraction]) -> Dim:
@@ -153,6 +169,7 @@ class Dim:
                     if atom.indices:
                         indices |= atom.indices
             found.indices = indices
+            found.constant, found.atom = _alone(items)
             found._hash = hash(items)
             cls._table[items] = found
         return found
@@ -164,24 +181,6 @@ class Dim:
 
     def __reduce__(self) -> tuple[object, tuple[object]]:
         return _restore, (self.terms,)
-
-    @property
-    def constant(self) -> Fraction | None:
-        """The value, when no atom occurs."""
-        if not self.terms:
-            return Fraction(0)
-        if len(self.terms) == 1 and not self.terms[0][0]:
-            return self.terms[0][1]
-        return None
-
-    @property
-    def atom(self) -> Atom | None:
-        """The atom, when the dimension is just one atom."""
-        if len(self.terms) == 1 and self.terms[0][1] == 1:
-            monomial = self.terms[0][0]
-            if len(monomial) == 1 and monomial[0][1] == 1:
-                return monomial[0][0]
-        return None
 
     def atoms(self) -> set[Atom]:
         """All atoms of the polynomial, those inside indexed sizes and ranges included."""

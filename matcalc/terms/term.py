@@ -159,8 +159,7 @@ def make(op: Op, args: tuple[Term, ...], attr: Any, rows: Dim, cols: Dim) -> Ter
     depth = height = 0
     weight = 1
     indices = _attr_indices(attr) if attr is not None else NO_INDICES
-    digest = blake2b(digest_size=12)
-    digest.update(f"{op.name}|{_stable(attr)}".encode())
+    digest = blake2b(f"{op.name}|{_stable(attr)}".encode(), digest_size=12)
     for arg in args:
         flags |= arg.flags
         weight += arg.weight

@@ -27,12 +27,18 @@ def postorder(*roots: Term, needed: Callable[[Term], Sequence[Term]] | None = No
         while stack:
             term, at = stack.pop()
             args = term.args if needed is None else needed(term)
-            while at < len(args) and args[at] in seen:
+            while at < len(args):
+                arg = args[at]
                 at += 1
-            if at < len(args):
-                stack.append((term, at + 1))
-                seen.add(args[at])
-                stack.append((args[at], 0))
+                if arg in seen:
+                    continue
+                seen.add(arg)
+                if not arg.args:
+                    order.append(arg)
+                    continue
+                stack.append((term, at))
+                stack.append((arg, 0))
+                break
             else:
                 order.append(term)
     return order
