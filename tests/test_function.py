@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -154,3 +155,33 @@ def test_what_is_assumed_is_known_to_the_code():
     S, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, -2.0])
     value, gradient = f(S=S, b=b)
     assert np.isclose(value, b @ np.linalg.solve(S, b) + np.log(5)) and np.allclose(gradient, 2 * np.linalg.solve(S, b))
+
+
+@pytest.mark.parametrize(
+    ("f", "wrt"),
+    [
+        ("sum(i=1..N, norm(V*tanh(W*x[i]) - z[i])^2)", "W"),
+        ("sum(i=1..N, logsumexp(W*x[i]))", "W"),
+        ("norm(sum(i=1..N, i*kron(x[i], x[i])) - vec(B))^2", "B"),
+    ],
+)
+def test_no_samples_at_all(f, wrt):
+    where = {
+        "W": "matrix(m,n)",
+        "V": "matrix(p,m)",
+        "x[i=1..N]": "vector(n)",
+        "z[i=1..N]": "vector(p)",
+        "B": "matrix(n,n)",
+    }
+    values = {
+        "W": np.ones((2, 3)),
+        "V": np.ones((2, 2)),
+        "x": np.ones((0, 3)),
+        "z": np.ones((0, 2)),
+        "B": np.ones((3, 3)),
+    }
+    function = mc.function(f, wrt, ("value", "gradient", "hessian"), where=where)
+    names = [name for name in values if name + "[" in f or name in re.findall(r"\w+", f)]
+    found = function(**{name: values[name] for name in names})
+    assert [np.shape(part) for part in found] == [(), values[wrt].shape, (values[wrt].size, values[wrt].size)]
+    assert found[0] == (9 if wrt == "B" else 0)

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import matcalc as mc
 from matcalc.errors import MatcalcError, ShapeError
 from matcalc.numeric.check import (
     Directions,
@@ -375,3 +376,11 @@ def test_differentials_of_recurrences():
     total = b.sum_over(I1, recurrence(lambda k, u: b.mul(X, u), b.member(Z, I1), 0, T))
     moved = recurrence(lambda k, u: b.mul(X, u), b.sum_over(I1, d(b.member(Z, I1))), 0, T)
     assert replay(d(total), moved, varying=[b.member(Z, "j")]) < 1e-9
+
+
+def test_inputs_at_which_rounding_decides_do_not_count():
+    where = "x: vector(n); y: vector(n)"
+    answer = mc.derivative("atanh(tanh(9*x'*x))", "x", where)
+    assert answer.check(trials=6)
+    wrong = mc.parse("18.0001*x", where).term
+    assert not check_derivative(answer.function_expr.term, mc.parse("x", where).term, wrong, "gradient")

@@ -43,7 +43,7 @@ def _elimination(n):
 """,
     "_khatrirao": """\
 def _khatrirao(a, b):
-    return (a[:, None] * b[None]).reshape(-1, a.shape[1])
+    return (a[:, None] * b[None]).reshape(len(a) * len(b), a.shape[1])
 """,
     "_logsumexp": """\
 def _logsumexp(x):

@@ -186,7 +186,7 @@ def _each_repeated(m, count):
 def _each_right(m, s):
     """m[i]*s for each i, as one product."""
     count, a, b = m.shape
-    return (m.reshape(count * a, b) @ s).reshape(count, a, -1)
+    return (m.reshape(count * a, b) @ s).reshape(count, a, s.shape[1])
 ''',
     "_each_diagonal": '''\
 def _each_diagonal(m, d):
@@ -198,7 +198,7 @@ def _each_diagonal(m, d):
 def _each_weighted(a, d, b):
     """a*diag(d[i])*b for each i, as one product."""
     pairs = a.T[:, :, None] * b[:, None]
-    return (d @ pairs.reshape(len(b), -1)).reshape(len(d), *pairs.shape[1:])
+    return (d @ pairs.reshape(len(b), len(a) * b.shape[1])).reshape(len(d), *pairs.shape[1:])
 ''',
     "_spread": '''\
 def _spread(m):
@@ -212,7 +212,7 @@ def _spread(m):
 def _across(s, d, t, crossed=False):
     """kron(s, I)*diag(vec(d))*kron(I, t): the entry in row a, i and column j, b is s[a, j]*d[i, j]*t[i, b]."""
     whole = np.einsum("aij,ib->aibj" if crossed else "aij,ib->aijb", s[:, None] * d, t)
-    return whole.reshape(len(s) * len(t), -1)
+    return whole.reshape(len(s) * len(t), whole.shape[2] * whole.shape[3])
 ''',
     "_sandwich": '''\
 def _sandwich(x, m, z):
@@ -225,7 +225,7 @@ def _sandwich(x, m, z):
         if p not in _upper:
             _upper[p] = np.triu_indices(p)
         i, j = _upper[p]
-        blocks = ((x[:, i] * x[:, j]).T @ flat).reshape(-1, a, b)
+        blocks = ((x[:, i] * x[:, j]).T @ flat).reshape(len(i), a, b)
         whole[:, i, :, j] = blocks
         whole[:, j, :, i] = blocks
     else:
@@ -240,7 +240,7 @@ _upper = {}
 def _outer(a, b, crossed=False):
     """kron(a, b); with crossed=True kron(a, b)*K, which maps vec(x) to vec(b*x'*a')."""
     left, right = _outer_rows(b, a, True) if crossed else _outer_rows(a, b, False)
-    return np.einsum("im,km->ikm", left, right).reshape(len(a) * len(b), -1)
+    return np.einsum("im,km->ikm", left, right).reshape(len(a) * len(b), left.shape[1])
 ''',
     "_kronecker": '''\
 def _kronecker(*pairs, crossed=False):

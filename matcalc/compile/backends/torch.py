@@ -286,7 +286,7 @@ def _kronecker(*pairs, like, crossed=False):  # a number n stands for the identi
     for a, b in pairs:
         a, b = (torch.eye(f, **like) if isinstance(f, int) else f for f in (a, b))
         part = torch.einsum("il,jk->ijkl" if crossed else "ik,jl->ijkl", a, b)
-        total = total + part.reshape(part.shape[0] * part.shape[1], -1)
+        total = total + part.reshape(part.shape[0] * part.shape[1], part.shape[2] * part.shape[3])
     return total
 """,
     "_each_transposed": """\
@@ -314,12 +314,12 @@ def _spread(m):
     "_across": """\
 def _across(s, d, t, crossed=False):
     whole = torch.einsum("aj,ij,ib->aibj" if crossed else "aj,ij,ib->aijb", s, d, t)
-    return whole.reshape(s.shape[0] * t.shape[0], -1)
+    return whole.reshape(s.shape[0] * t.shape[0], whole.shape[2] * whole.shape[3])
 """,
     "_sandwich": """\
 def _sandwich(x, m, z):
     whole = torch.einsum("np,nab,nq->apbq", x, m, z)
-    return whole.reshape(whole.shape[0] * whole.shape[1], -1)
+    return whole.reshape(whole.shape[0] * whole.shape[1], whole.shape[2] * whole.shape[3])
 """,
     "_dexpm": """\
 def _dexpm(a, e, b):
