@@ -17,7 +17,7 @@ from ..terms.symbols import Family, Member, Symbol
 from ..terms.term import Term
 from .arrays import Array
 from .evaluate import Env, evaluate
-from .sample import Requirement, sample
+from .sample import Requirement, Unmet, sample
 
 STEP = 1e-30
 """The imaginary step: far below rounding, so that the derivative is exact up to rounding."""
@@ -260,6 +260,7 @@ def _trial(
     """
     function, wrt, answer, *point = terms
     doubtful: tuple[float, Env] | None = None
+    unmet: set[str] = set()
     for attempt in range(30):
         try:
             domain = _DOMAINS[attempt % len(_DOMAINS)]
@@ -273,6 +274,11 @@ def _trial(
             raise
         except LimitExceeded:
             raise
+        except Unmet:
+            unmet.add(domain)
+            if len(unmet) == len(_DOMAINS):
+                break
+            continue
         except MatcalcError:
             continue
         if np.isfinite(expected).all():

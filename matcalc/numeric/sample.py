@@ -27,6 +27,10 @@ TRIES = 200
 _CONDITION = 60.0
 
 
+class Unmet(MatcalcError):
+    """No draw met what is required of the inputs."""
+
+
 def sample(
     terms: Term | Sequence[Term],
     seed: int,
@@ -47,8 +51,7 @@ def sample(
     holds what must be true of some terms: ``positive``, ``nonneg``, ``nonzero``, ``invertible``, ``principal``,
     ``simple``, ``distinct``, ``fixedrank`` or ``maxrank``.
 
-    Raises :class:`ShapeError` when no sizes fit, :class:`MatcalcError` when no draw meets the
-    requirements.
+    Raises :class:`ShapeError` when no sizes fit, :class:`Unmet` when no draw meets the requirements.
     """
     roots = [terms] if isinstance(terms, Term) else list(terms)
     found = _scan([*roots, *(t for t, _ in require)], symbols)
@@ -64,7 +67,7 @@ def sample(
         env = draw.values(found, _sizes(found, draw, size_hint, profile, sizes or {}))
         if all(_holds(term, kind, env) for term, kind in require):
             return env
-    raise MatcalcError(f"no random inputs meet the conditions {', '.join(k for _, k in require)} in {TRIES} draws")
+    raise Unmet(f"no random inputs meet the conditions {', '.join(k for _, k in require)} in {TRIES} draws")
 
 
 # ---------------------------------------------------------------- what occurs

@@ -112,9 +112,11 @@ class Rewriter:
     Of terms that rules turn into one another in a circle the smallest is the normal form; ``strict`` refuses them.
     """
 
-    def __init__(self, rules: Iterable[Rule], facts: Facts, fuel: int = DEFAULT_FUEL, strict: bool = False) -> None:
+    def __init__(
+        self, rules: Iterable[Rule] | RuleIndex, facts: Facts, fuel: int = DEFAULT_FUEL, strict: bool = False
+    ) -> None:
         self.strict = strict
-        self.index = RuleIndex(rules)
+        self.index = rules if isinstance(rules, RuleIndex) else RuleIndex(rules)
         self.facts = facts
         self.fuel = fuel
         self._normal: dict[Term, Term] = {}

@@ -23,7 +23,7 @@ from ..terms.dims import dim
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder
-from .engine import Rewriter
+from .engine import Rewriter, RuleIndex
 from .facts import Facts, Query
 from .instances import DRAWN, Instance, Row, guards_of, instances, pattern_name, row_name, variable_name, wanted_of
 from .loader import LINEAR, RULE_FILES, TRIED, LinearRow, Loaded, load
@@ -416,18 +416,19 @@ def context(ruleset: str) -> tuple[Rule, ...]:
 def shadowed(row: Rule | LinearRow, among: Sequence[Rule] | Sequence[LinearRow], seed: int = 0) -> str | None:
     """The name of the row that always comes first, or None when some instance is this row's."""
     blamed: str | None = None
+    index = RuleIndex(r for r in among if isinstance(r, Rule))
     for made in islice(instances(row, seed, plain=True), 30):
         if isinstance(row, LinearRow):
             first = _first_linear(row, made, [r for r in among if isinstance(r, LinearRow)])
         else:
-            first = _first_rule(row, made, [r for r in among if isinstance(r, Rule)])
+            first = _first_rule(row, made, index)
         if first == row_name(row):
             return None
         blamed = blamed or first
     return blamed
 
 
-def _first_rule(rule: Rule, made: Instance, among: Sequence[Rule]) -> str | None:
+def _first_rule(rule: Rule, made: Instance, among: RuleIndex) -> str | None:
     left = instantiate(rule.left, {**made.bindings, "diff": build.diff})
     if next(match_root(rule.left, left), None) is None:
         return None
@@ -453,9 +454,11 @@ def _first_linear(row: LinearRow, made: Instance, among: Sequence[LinearRow]) ->
 
 def endless(rule: Rule, among: Sequence[Rule], seed: int = 0) -> str | None:
     """Why rewriting some instance of the left side does not end, or None when it does."""
+    alone = RuleIndex((rule,))
+    together = (alone,) if rule.ruleset in TRIED else (alone, RuleIndex(among))
     for made in islice(instances(rule, seed), 12):
         left = instantiate(rule.left, {**made.bindings, "diff": _differential})
-        for rules in ((rule,),) if rule.ruleset in TRIED else ((rule,), among):
+        for rules in together:
             try:
                 Rewriter(rules, _facts(made.assumptions), fuel=400, strict=True).normalize(left)
             except LimitExceeded as error:
