@@ -133,8 +133,8 @@ def _linear_uses(row: LinearRow, made: Instance) -> Iterator[Use]:
 # ---------------------------------------------------------------- numbers
 
 
-def verify_rule(row: Row, seed: int = 0) -> Verdict:
-    """Whether a row is true: compared on random inputs that satisfy its guards."""
+def verify_rule(row: Row, seed: int = 0, wanted: int = WANTED) -> Verdict:
+    """Whether a row is true: compared ``wanted`` times on random inputs that satisfy its guards."""
     guards, _ = guards_of(row)
     trials = 0
     for number, made in enumerate(instances(row, seed)):
@@ -148,7 +148,7 @@ def verify_rule(row: Row, seed: int = 0) -> Verdict:
                     return Verdict(False, "values", _complaint(row, use, outcome), trials)
         except ShapeError as error:
             return Verdict(False, "shapes", f"[{row_name(row)}] {error.message}", trials)
-        if trials >= WANTED:
+        if trials >= wanted:
             break
     if not trials:
         return Verdict(False, "unused", f"[{row_name(row)}] never applies to its own left side")
