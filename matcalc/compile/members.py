@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from ..terms import build, ops
 from ..terms.dims import ONE, Dim, Index, Name, dim, known_nonnegative
+from ..terms.leaves import member, sym
 from ..terms.ops import Op
-from ..terms.symbols import Family, Range
+from ..terms.symbols import Family, Loop, Range, Symbol
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import postorder, replace
 from .graph import places
 from .primitives import COUNTING, STACK, apply
 
@@ -29,6 +30,8 @@ class Members:
         if over.step != 1:
             raise NotStacked
         self.made: dict[Term, Term] = {}
+        self.states: dict[Family, Term] = {}
+        """What stands for the previous state in the steps of a recurrence, and that for all values of the index."""
 
     def each(self, root: Term) -> Term:
         """A scalar as the vector of its values, a column as the matrix whose rows are its values."""
@@ -55,10 +58,10 @@ class Members:
         if term.op is ops.MUL:
             varying = [f for f in term.args if self.index in f.indices]
             return [f if f.cols is ONE else build.transpose(f) for f in varying if f.cols is ONE or f.rows is ONE]
-        return term.args
+        return term.args[:1] if term.op is ops.STATE else term.args
 
     def _each(self, term: Term) -> Term:
-        if not (term.cols is ONE or term.rows is ONE) or (term.op.binder and term.op is not ops.SUM):
+        if not (term.cols is ONE or term.rows is ONE) or (term.op.binder and term.op not in (ops.SUM, ops.STATE)):
             raise NotStacked
         if self.index not in term.indices:
             return self._repeated(term)
@@ -76,15 +79,35 @@ class Members:
         ones = build.ones(self.count)
         if term.is_scalar:
             return build.scale(term, ones)
+        if term.op is ops.ONES:
+            return build.ones(self.count, term.rows if term.cols is ONE else term.cols)
         return build.mul(ones, term if term.rows is ONE else build.transpose(term))
 
     def _constant(self, term: Term) -> None:
         """What is looked up in a family may not exist when the sum is empty."""
         for part in postorder(term):
-            if part.op in (ops.STATE, ops.PROD):
+            if part.op is ops.PROD or (part.op is ops.STATE and not self._reached(part)):
                 raise NotStacked
+            if part.op is ops.MEMBER and self._of_steps(part):
+                continue
             if part.op in (ops.MEMBER, ops.ENTRY) and not (_exists(part) or self._surely(part)):
                 raise NotStacked
+
+    def _of_steps(self, part: Term) -> bool:
+        """True for what the steps of a recurrence look up, which all values of the index take together."""
+        index = part.attr.family.index
+        ends = {a for end in (self.index.lo, self.index.hi) for a in end.atoms() if isinstance(a, Name)}
+        looked_up = {a for d in (part.attr.at, index.lo, index.hi) for a in d.atoms()}
+        return bool(self.states) and not looked_up & ends
+
+    def _reached(self, state: Term) -> bool:
+        """True for the state at an index that is an argument, or that sizes which are not those of the sum have."""
+        loop: Loop = state.attr
+        ends = {a for end in (self.index.lo, self.index.hi) for a in end.atoms()}
+        if isinstance(loop.at.atom, Name) and loop.at.atom not in ends:
+            return True
+        sizes = {a for a in loop.at.atoms() if isinstance(a, Name)} - ends
+        return known_nonnegative((loop.at - loop.first) * loop.step, sizes)
 
     def _surely(self, part: Term) -> bool:
         """True for what is looked up at a place that sizes, which are not those of the sum, have in any case."""
@@ -109,6 +132,8 @@ class Members:
 
     def _member(self, term: Term) -> Term:
         family: Family = term.attr.family
+        if family in self.states:
+            return self.states[family]
         shift = term.attr.at - dim(self.index)
         if shift.constant is None or family.rows.indices or family.cols.indices:
             raise NotStacked
@@ -210,6 +235,19 @@ class Members:
             raise NotStacked
         return self._pairs(*term.args)
 
+    def _state(self, term: Term) -> Term:
+        """A recurrence whose state is a column, as one with a matrix: all columns take each step together."""
+        start, body = term.args
+        loop: Loop = term.attr
+        if self.index in {*loop.at.indices, *loop.first.indices} or loop.slot.cols is not ONE:
+            raise NotStacked
+        single = Family(loop.slot.name, self.index, loop.slot.rows, ONE, frozenset(), loop.slot.role)
+        scalar = loop.slot.rows is ONE
+        slot = Symbol(loop.slot.name, self.count, ONE if scalar else loop.slot.rows, frozenset(), loop.slot.role)
+        self.states[single] = sym(slot)
+        following = self.each(replace(body, {sym(loop.slot): member(single, dim(self.index))}))
+        return build.state(Loop(loop.index, loop.step, loop.first, loop.at, slot), self.made[start], following)
+
     def _sum(self, term: Term) -> Term:
         rows = self.made[term.args[0]]
         return build.mul(rows, build.ones(rows.cols))
@@ -272,4 +310,5 @@ _EACH: dict[Op, Callable[[Members, Term], Term]] = {
     ops.ENTRY: Members._entry,
     ops.LOGSUMEXP: _of_rows(build.logsumexp_rows),
     ops.SOFTMAX: _of_rows(build.softmax_rows),
+    ops.STATE: Members._state,
 }

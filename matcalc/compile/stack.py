@@ -78,8 +78,10 @@ def _inside_steps(roots: Sequence[Term]) -> set[Term]:
     """The terms inside the steps of recurrences and ordered products, which are computed step by step."""
     found: set[Term] = set()
     for term in reversed(postorder(*roots)):
-        if term in found or term.op in (ops.STATE, ops.PROD):
+        if term in found or term.op is ops.PROD:
             found.update(term.args)
+        elif term.op is ops.STATE:
+            found.add(term.args[1])
     return found
 
 
