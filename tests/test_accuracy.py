@@ -233,3 +233,13 @@ def test_a_number_that_is_only_added_and_multiplied_is_a_python_float(expr, x, e
     with np.errstate(all="ignore"):
         assert f(w=[1.0, 2.0], s=-1, t=x) in (expected, -expected)
     assert ("t = float(t)" in f.source) is (x != 0)
+
+
+@pytest.mark.parametrize("text", ["a .* sigmoid(a .* x) + b - a", "3*b + 2*a - 2*a .* sigmoid(a .* x)"])
+def test_a_multiple_of_a_complement_keeps_its_digits(text):
+    a, x, zero = np.array([2.0, 1.0, -3.0]), np.array([20.0, 300.0, 1.0]), np.zeros(3)
+    found = mc.parse(text, where="a, b, x: vector(n)").function()(a=a, b=zero, x=x)
+    sign = 2 if text.startswith("3") else -1
+    assert (
+        each(found, [sign * mpmath.mpf(p) * sigmoid(-mpmath.mpf(p * q)) for p, q in zip(a, x, strict=True)]) < 20 * EPS
+    )
