@@ -43,9 +43,10 @@ def each(rows):
 @each(ROWS)
 def test_holds(file, row, pytestconfig):
     """On a dozen instances; ``pytest --fuzz N`` draws N times as many."""
-    verdict = verify_rule(row, wanted=12 * int(pytestconfig.getoption("--fuzz")))
-    assert verdict.ok, verdict.message
-    assert verdict.trials >= 6, f"only {verdict.trials} inputs were found"
+    for seed in range(int(pytestconfig.getoption("--fuzz"))):
+        verdict = verify_rule(row, seed, wanted=12)
+        assert verdict.ok, f"seed {seed}: {verdict.message}"
+        assert verdict.trials >= 6, f"seed {seed}: only {verdict.trials} inputs were found"
 
 
 @each([(name, row) for name, row in ROWS if not isinstance(row, LinearRow) and row.guards])
