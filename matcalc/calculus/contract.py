@@ -7,6 +7,7 @@ depends on i is built from entries at i entry by entry; the sum is then a produc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from ..terms import build, ops
 from ..terms.dims import ONE, Dim, Index, dim
@@ -38,6 +39,13 @@ def _without_index(total: Term, simplify: Callable[[Term], Term]) -> Term:
         return total
     product = _Contraction(index).of(total.args[0])
     return total if product is None else simplify(product)
+
+
+class _Pick(NamedTuple):
+    """The row ``e'*matrix`` or the column ``matrix*e``, with e the unit vector of the index."""
+
+    row: bool
+    matrix: Term
 
 
 class _Contraction:
@@ -85,18 +93,66 @@ class _Contraction:
         places = [k for k, f in enumerate(factors) if self.varies(f)]
         if not places or places[-1] - places[0] != len(places) - 1:
             return None
-        column = build.basis(self.at, self.size)
-        moving = [factors[k] for k in places]
-        if moving == [column]:
-            middle = weights
-        elif moving == [build.transpose(column)]:
-            middle = build.transpose(weights)
-        elif moving == [column, build.transpose(column)]:
-            middle = build.diag(weights)
-        else:
+        picks = [self._pick(factors[k]) for k in places]
+        known = [p for p in picks if p is not None]
+        if len(known) != len(picks) or [p.row for p in known] not in ([False], [True], [False, True]):
             return None
+        if len(known) == 2:
+            middle = build.mul(known[0].matrix, build.diag(weights), known[1].matrix)
+        elif known[0].row:
+            middle = build.mul(build.transpose(weights), known[0].matrix)
+        else:
+            middle = build.mul(known[0].matrix, weights)
         product = build.mul(*factors[: places[0]], middle, *factors[places[-1] + 1 :])
         return build.smul(build.times(*outside), product)
+
+    def _pick(self, factor: Term) -> _Pick | None:
+        """A row or a column of a matrix, at the index; also of a sum, a product, or a function entry by entry."""
+        if factor.op is ops.TRANSPOSE:
+            found = self._pick(factor.args[0])
+            return _Pick(not found.row, build.transpose(found.matrix)) if found else None
+        if factor.op is ops.BASIS:
+            return _Pick(False, build.eye(self.size)) if factor is build.basis(self.at, self.size) else None
+        if factor.op is ops.SLICE:
+            return self._pick_of_slice(factor.args[0], factor.attr)
+        if factor.op is ops.MUL:
+            return self._pick_of_product(factor.args)
+        if factor.op is ops.SCALE and not self.varies(factor.args[0]):
+            found = self._pick(factor.args[1])
+            return _Pick(found.row, build.smul(factor.args[0], found.matrix)) if found else None
+        if factor.op in (ops.ADD, ops.HAD, ops.FUN) or (factor.op is ops.POW and not self.varies(factor.args[1])):
+            row = factor.rows is ONE
+            entries = factor.args[:1] if factor.op is ops.POW else factor.args
+            picks = [self._pick(a) if self.varies(a) else self._repeated(a, row) for a in entries]
+            matrices = [p.matrix for p in picks if p is not None and p.row is row]
+            if len(matrices) == len(picks):
+                return _Pick(row, build.with_args(factor, (*matrices, *factor.args[len(entries) :])))
+        return None
+
+    def _repeated(self, vector: Term, row: bool) -> _Pick:
+        """The same row, or column, at every index."""
+        ones = build.ones(self.size)
+        return _Pick(row, build.mul(ones, vector) if row else build.mul(vector, build.transpose(ones)))
+
+    def _pick_of_slice(self, matrix: Term, attr: tuple[Dim, Dim, Dim, Dim]) -> _Pick | None:
+        top, bottom, left, right = attr
+        for row, place, size, whole in (
+            (True, (top, bottom), matrix.rows, (left, right) == (ONE, matrix.cols)),
+            (False, (left, right), matrix.cols, (top, bottom) == (ONE, matrix.rows)),
+        ):
+            if whole and place == (self.at, self.at) and size is self.size and not self.varies(matrix):
+                return _Pick(row, matrix)
+        return None
+
+    def _pick_of_product(self, factors: tuple[Term, ...]) -> _Pick | None:
+        """``A[i,1..n]*B`` is a row of A*B, ``B*A[1..m,i]`` a column of B*A."""
+        places = [k for k, f in enumerate(factors) if self.varies(f)]
+        found = self._pick(factors[places[0]]) if len(places) == 1 else None
+        if found is None or places[0] != (0 if found.row else len(factors) - 1):
+            return None
+        if found.row:
+            return _Pick(True, build.mul(found.matrix, *factors[1:]))
+        return _Pick(False, build.mul(*factors[:-1], found.matrix))
 
     def _parted(self, scalar: Term) -> tuple[list[Term], list[Term]]:
         """The factors that do not vary, and those that do."""
@@ -145,6 +201,13 @@ class _Contraction:
                 return None
             turned, at = row
             return build.mul(build.transpose(turned), build.basis(at, turned.rows))
+        if op is ops.MUL:
+            return self._form(scalar)
+        if op is ops.TOTAL and (found := self._pick(scalar.args[0])):
+            return build.mul(
+                found.matrix if found.row else build.transpose(found.matrix),
+                build.ones(scalar.args[0].cols if found.row else scalar.args[0].rows),
+            )
         if op in (ops.ADD, ops.TIMES, ops.POW, ops.FUN):
             columns = [self.column(a) for a in scalar.args]
             known = [c for c in columns if c is not None]
@@ -154,3 +217,21 @@ class _Contraction:
                 return build.power_of(known[0], scalar.args[1])
             return build.had(*known) if op is ops.TIMES else build.with_args(scalar, tuple(known))
         return None
+
+    def _form(self, product: Term) -> Term | None:
+        """The vector of the scalars ``A[i,1..n]*x``, ``y'*B[1..m,i]`` or ``A[i,1..n]*C*B[1..m,i]``."""
+        first, *between, last = product.args
+        if any(self.varies(f) for f in between):
+            return None
+        start, end = self._pick(first), self._pick(last)
+        if start is None and end is None:
+            return None
+        if start is None or end is None:
+            if self.varies(last if start else first):
+                return None
+            if start:
+                return build.mul(start.matrix, *between, last) if start.row else None
+            return None if end is None or end.row else build.transpose(build.mul(first, *between, end.matrix))
+        if not start.row or end.row:
+            return None
+        return build.diag(build.mul(start.matrix, *between, end.matrix))

@@ -273,8 +273,24 @@ class Presenter:
                 if start is term and not kept and addends == (len(out.args) if out.op is ops.ADD else 1):
                     continue
                 if out is not term:
-                    number, core = coefficient(out)
-                    yield build.smul(build.num(number), self.collect(core)), 2 if start is term else 0
+                    number, core = coefficient(self._contracted(out))
+                    merged = core.op is not ops.ADD
+                    yield build.smul(build.num(number), self.collect(core)), 2 if start is term and not merged else 0
+
+    def _contracted(self, term: Term) -> Term:
+        """The sums over an index that are addends, or factors of addends, as products where they are such."""
+
+        def of(part: Term) -> Term:
+            return (contracted(part, self.simplify) or part) if part.op is ops.SUM else part
+
+        made = []
+        for addend in term.args if term.op is ops.ADD else (term,):
+            number, core = coefficient(addend)
+            factors = core.args if core.op is ops.MUL else (core,)
+            products = [of(f) for f in factors]
+            changed = any(new is not old for new, old in zip(products, factors, strict=True))
+            made.append(self.simplify(build.smul(build.num(number), build.mul(*products))) if changed else addend)
+        return build.add(*made)
 
     def _transposed_inside(self, term: Term) -> Iterator[Term]:
         """``((A + B)^-1)'`` among the factors as ``(A' + B')^-1``."""
