@@ -144,7 +144,10 @@ def _unvec(w: Writer, node: Node, args: list[Code]) -> Code:
 
 def _inner(w: Writer, node: Node, args: list[Code]) -> Code:
     if form_of(node.term.args[0]) == MATRIX:
-        if any(t.op in (ops.TRANSPOSE, SOLVE) for t in node.term.args):
+        by_columns = [t.op in (ops.TRANSPOSE, SOLVE) for t in node.term.args]
+        if w.thin and all(by_columns):  # the transposes are by rows, as vdot wants them
+            return call("np.vdot", *(a.text[:-2] if a.text.endswith(".T") else f"{a.at(ATOM)}.T" for a in args))
+        if any(by_columns):
             return call("np.einsum", '"ij,ij"', args[0].text, args[1].text)
         return call("np.vdot", args[0].text, args[1].text)
     if w.thin:
