@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace as replaced
-from fractions import Fraction
 from typing import NamedTuple
 
 from ..calculus.system import System
 from ..terms import build, ops
-from ..terms.arithmetic import coefficient
 from ..terms.term import Term
 from ..terms.walk import replace
 from .equation import Equation
+from .parts import without_number
 
 _STRUCTURES: dict[str, Callable[[Term], Term]] = {
     "symmetric": build.transpose,
@@ -63,18 +62,12 @@ def _put(equation: Equation, put: dict[Term, Term]) -> Equation:
 
 def _structure(rules: System, constraint: Equation, unknowns: Sequence[Term]) -> tuple[Term, str] | None:
     """The unknown and the structure that a constraint asks for."""
-    residual = _without_factor(rules.expand(constraint.residual))
+    residual = without_number(rules.expand(constraint.residual))
     for unknown in unknowns:
         if unknown.op is not ops.SYM or unknown.is_scalar or unknown.shape != residual.shape or not unknown.is_square:
             continue
         for fact, kept in _STRUCTURES.items():
-            if residual is _without_factor(rules.expand(build.sub(unknown, kept(unknown)))):
+            difference = rules.expand(build.sub(unknown, kept(unknown)))
+            if residual is difference or residual is rules.expand(build.neg(difference)):
                 return unknown, fact
     return None
-
-
-def _without_factor(term: Term) -> Term:
-    """A sum over the number in front of its first addend."""
-    number, _ = coefficient(term.args[0] if term.op is ops.ADD else term)
-    factor = build.num(Fraction(1) / number) if number else build.ONE_NUM
-    return build.add(*(build.smul(factor, a) for a in (term.args if term.op is ops.ADD else (term,))))

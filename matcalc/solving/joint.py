@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..calculus import derive
-from ..calculus.collect import without_common_number
 from ..calculus.present import present
 from ..calculus.system import System
 from ..errors import MatcalcError
-from ..terms import build, ops
+from ..terms import build
 from ..terms.arithmetic import coefficient
 from ..terms.dims import ONE, ZERO
 from ..terms.term import Term
 from ..terms.walk import contains, replace
 from .conditions import condition
 from .equation import Equation, SolveStep
-from .parts import is_polynomial, negative, upright
+from .parts import is_polynomial, negative, upright, without_number
 
 FEWEST = 3
 """Fewer unknowns are eliminated one after the other."""
@@ -43,7 +42,7 @@ def jointly(system: System, equations: Sequence[Equation], unknowns: Sequence[Te
     for equation in ordered:
         if not all(contains(equation.residual, u) for u in unknowns):
             return None
-        read = _coefficients(system, _without_number(equation.residual), unknowns)
+        read = _coefficients(system, without_number(equation.residual), unknowns)
         if read is None:
             return None
         row, right = read
@@ -113,12 +112,6 @@ def _in_order(equations: Sequence[Equation], unknowns: Sequence[Term]) -> list[E
         left.remove(one)
         found.append(one)
     return found
-
-
-def _without_number(residual: Term) -> Term:
-    """A residual over the number in front of it."""
-    total = coefficient(residual)[1]
-    return coefficient(without_common_number(total))[1] if total.op is ops.ADD else total
 
 
 def _coefficients(system: System, residual: Term, unknowns: Sequence[Term]) -> tuple[list[Term], Term] | None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..calculus import derive
-from ..calculus.collect import without_common_number
 from ..calculus.present import present
 from ..calculus.system import System
 from ..errors import MatcalcError
@@ -23,7 +22,7 @@ from ..terms.spectral import sylvester
 from ..terms.term import Term
 from ..terms.walk import contains, replace
 from .equation import Equation
-from .parts import is_polynomial, spread, upright
+from .parts import is_polynomial, spread, upright, without_number
 from .strategies import Move, Need, addends
 
 
@@ -260,9 +259,7 @@ def linear(system: System, equation: Equation, unknown: Term) -> Iterator[Move]:
     if not is_polynomial(residual, unknown):
         return
     for form in (lambda t: t, system.distribute, system.expand):
-        residual = coefficient(form(residual))[1]
-        if residual.op is ops.ADD:
-            residual = coefficient(without_common_number(residual))[1]
+        residual = without_number(form(residual))
         try:
             found = read_affine(residual, unknown)
         except NotRead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from ..calculus.collect import without_common_number
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.ops import Op
@@ -105,3 +106,9 @@ def is_polynomial(term: Term, unknown: Term) -> bool:
             return False
         moving.add(node)
     return True
+
+
+def without_number(residual: Term) -> Term:
+    """A residual over the number in front of it, that of all its addends included."""
+    total = coefficient(residual)[1]
+    return coefficient(without_common_number(total))[1] if total.op is ops.ADD else total
