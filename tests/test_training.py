@@ -38,7 +38,7 @@ def test_the_training_gradient_is_that_of_jax(example: ModuleType, sizes: tuple[
     biases = [rng.normal(size=n) for n in sizes[1:]]
     x, targets = rng.normal(size=(32, sizes[0])), rng.uniform(-1, 1, size=(32, sizes[-1]))
     with jax.enable_x64(True):
-        expected = jax.grad(loss, argnums=(0, 1))(weights, biases, x, targets)
+        expected = jax.jit(jax.grad(loss, argnums=(0, 1)))(weights, biases, x, targets)
         expected = [[np.asarray(g) for g in grads] for grads in expected]
     given = {"X": x, "T": targets, "W": weights, "b": biases}
     for derived, grads in zip(example.derived(), expected, strict=True):
