@@ -20,8 +20,8 @@ import pytest
 
 import matcalc as mc
 from golden.witness import checkable, derivation_errors, differs_read_back, solution_errors
+from matcalc.interface.answers import Answer, Steps
 from matcalc.interface.cli import Transcript
-from matcalc.interface.session import Answer, Steps
 from matcalc.interface.solution import Solved
 
 ROOT = Path(__file__).resolve().parent.parent

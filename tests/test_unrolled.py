@@ -12,7 +12,7 @@ import pytest
 
 import matcalc as mc
 from matcalc.calculus.variable import is_state
-from matcalc.interface.session import Steps
+from matcalc.interface.answers import Steps
 from matcalc.numeric.check import difference, numeric_hessian, numeric_jacobian
 from matcalc.numeric.evaluate import Env, evaluate
 from matcalc.numeric.sample import sample

@@ -21,8 +21,9 @@ from .minimize_command import add_parser as add_minimize
 
 if TYPE_CHECKING:
     from ..language.syntax import Node
+    from .answers import Answer
     from .derivative import Derivative
-    from .session import Answer, Session
+    from .session import Session
     from .solution import Solved
 
 DONE, NO_ANSWER, WRONG_INPUT, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -272,7 +273,7 @@ def _show(found: Derivative | Solved, options: argparse.Namespace, conditions: l
 
 
 def _steps(found: Derivative | Solved) -> list[str]:
-    from .session import Steps
+    from .answers import Steps
 
     return Steps(list(found.steps), found.names, found).lines()
 
@@ -294,7 +295,7 @@ def _print_json(data: dict[str, Any]) -> None:
 
 
 def _derivative_data(found: Derivative, backend: str | None) -> dict[str, Any]:
-    from .session import Steps, json_conditions
+    from .answers import Steps, json_conditions
 
     return {
         "form": found.form,
@@ -310,7 +311,7 @@ def _derivative_data(found: Derivative, backend: str | None) -> dict[str, Any]:
 
 
 def _solution_data(found: Solved, backend: str | None) -> dict[str, Any]:
-    from .session import Steps, json_conditions
+    from .answers import Steps, json_conditions
 
     shapes = [list(value.shape) for value in found.values.values()]
     return {
