@@ -106,6 +106,16 @@ def test_same(latex: str, plain: str) -> None:
     assert mc.parse(f"${latex}$", WHERE).term is mc.parse(plain, WHERE).term
 
 
+def test_names_that_are_declared_beside_those_of_functions() -> None:
+    where = "M: symmetric(n); v: vector(n); b: vector(m); K: vector(k); n, m: integer"
+    for latex, plain in (
+        (r"b \otimes v_{\max}\left(M\right) + b \otimes v", "kron(b, eigvecmax(M)) + kron(b, v)"),
+        (r"K_{n,n m} (v \otimes v \otimes b)", "commutation(n,n*m)*kron(v, v, b)"),
+    ):
+        given = where.replace("K: vector(k); ", "") if "K" in latex else where
+        assert mc.parse(f"${latex}$", given).term is mc.parse(plain, given).term
+
+
 REFUSED = [
     (r"1/2 x", "denominator", "2 x"),
     (r"\tanh A x", "argument ends", "x"),

@@ -295,3 +295,31 @@ def test_a_family_of_sums_over_recurrences() -> None:
     given = {"W": rng.normal(size=(3, 2, 2)), "x": rng.normal(size=(4, 2)), "t": rng.normal(size=(4, 2))}
     member = mc.derivative(f, "W[i]", where).function()
     assert np.allclose(mc.derivative(f, "W", where).function()(**given), [member(**given, i=i) for i in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "where"),
+    [
+        (
+            "ones(1,p)*y[N] where y[0] = z; v[0] = b; y[i+1] = P[i]*v[i]; v[i+1] = x + v[i] + zeros(m,p)*y[i+1]",
+            "x",
+            {"z": "vector(p)", "b": "vector(m)", "x": "vector(m)", "P[i=0..N-1]": "matrix(p,m)"},
+        ),
+        (
+            "norm(rowsums(X)/(ones(1,n)*y[N] .+ 1)) where y[0] = u; v[0] = u; y[i+1] = zeros(n,n)*v[i]; "
+            "v[i+1] = y[i] .* g[i]",
+            "X",
+            {"u": "nonneg(n)", "X": "matrix(m,n)", "g[i=0..N-1]": "vector(n)"},
+        ),
+        (
+            "x'*y[N] + sum(v[N] + u[N]) where y[0] = x; v[0] = x; u[0] = x; y[i+1] = A*v[i]; v[i+1] = B*y[i]; "
+            "u[i+1] = u[i] + y[i] .* v[i+1]",
+            "x",
+            {"x": "vector(n)", "A": "matrix(n,n)", "B": "matrix(n,n)"},
+        ),
+    ],
+)
+def test_states_that_do_not_use_one_another_are_recurrences_of_their_own(f, x, where):
+    d = mc.derivative(f, x, where)
+    assert mc.parse(str(d), where).term is d.expr.term
+    assert d.check()

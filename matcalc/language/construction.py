@@ -203,17 +203,21 @@ class Construction:
             slot = Symbol("°".join(s.name for s in slots), rows, dim(1), frozenset(), "state")
             places = [(i, *sides) for i in range(len(members))]
             body = replace(body, {build.sym(s): build.part(build.sym(slot), i, sides) for i, s in enumerate(slots)})
-        loop = Loop(index, members[0].step, self._size(members[0].first), UNPLACED, slot)
+        loop = Loop(index, members[0].step, self._size(members[0].first), dim(UNPLACED), slot)
         made = build.state(loop, start, body)
-        start, body = made.args
-        moved: dict[Atom, Dim] = {index: dim(made.attr.index)}
+        whole = [(made, place) for place in places]
+        if made.op is ops.JOINT:  # some do not use the others after all
+            whole = [(t.args[0], t.attr) if t.op is ops.PART else (t, ()) for t in made.args]
         self.hints += [(index.lo, index.hi, members[0].pair.form.variable)]
-        for i, found in enumerate(members):
-            self.hints.append((start, body if len(members) == 1 else (body, i), found.pair.name))
+        for found, (one, place) in zip(members, whole, strict=True):
+            start, body = one.args
+            self.hints.append((start, (body, place[0]) if place else body, found.pair.name))
         hints = tuple(dict.fromkeys(self.hints))
-        for found, place in zip(members, places, strict=True):
+        for found, (one, place) in zip(members, whole, strict=True):
+            at = dim(one.attr.index)
+            moved: dict[Atom, Dim] = {index: at, UNPLACED: at}
             shown = tuple(substitute(p, moved) if isinstance(p, Dim) else p for p in place)
-            found.made = Recurrence(made.attr, start, body, hints, shown)
+            found.made = Recurrence(one.attr, one.args[0], one.args[1], hints, shown)
         self.hints = [*outer, *self.hints]
         return [found.made for found in members if found.made is not None]
 

@@ -81,7 +81,8 @@ def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> No
             power = name
         name = name.parts[0]
     if name.kind == "index":
-        name = subscripted(inference, name, frame)
+        named = _with_word(name)
+        name = Node("name", [named], name.start, name.end) if named else subscripted(inference, name, frame)
     if name.kind != "name":
         return None
     spelled = ascii_name(str(name.parts[0]))
@@ -121,6 +122,16 @@ def _called(inference: Inference, before: Node, after: Node, frame: Frame) -> No
 
 _FUNCTION_NAMES = {"lambda_max": "eigmax", "v_max": "eigvecmax"}
 """Names that are functions before parentheses unless they are declared; so is psi."""
+
+
+def _with_word(node: Node) -> str:
+    """``v_max`` for ``v_{\\max}``, a function before parentheses also where v is declared; else empty."""
+    base, slots = node.parts[0], node.parts[1].parts
+    if base.kind != "name" or len(slots) != 1:
+        return ""
+    name = f"{ascii_name(str(base.parts[0]))}_{_word(slots[0])}"
+    return name if name in _FUNCTION_NAMES else ""
+
 
 MAX_ORDER = 20
 
@@ -210,8 +221,7 @@ def _unknown(
         name = _NAMED[stem]
         inference.tell(f"{stem} with a size is the {name} matrix")
         return Node("call", [name, Node("args", slots, node.start, node.end)], node.start, node.end)
-    sizes = [word is None or (word > "1" and word[0].isdigit()) or _is_index(inference, word, frame) for word in words]
-    if stem == "K" and len(slots) == 2 and (None in words or all(sizes)):
+    if stem == "K" and len(slots) == 2 and (None in words or all(_is_size(inference, slot, frame) for slot in slots)):
         return Node("call", ["commutation", Node("args", slots, node.start, node.end)], node.start, node.end)
     if None not in words and not any(_is_index(inference, word or "", frame) for word in words):
         suffix = "_".join(word or "" for word in words)
@@ -223,6 +233,16 @@ def _unknown(
 def _is_index(inference: Inference, word: str, frame: Frame) -> bool:
     name = ascii_name(word)
     return name in frame.bound or name in frame.scope.integers or name in inference.integers
+
+
+def _is_size(inference: Inference, slot: Node, frame: Frame) -> bool:
+    """True for numbers above 1, names of integers, and products of these."""
+    while slot.kind == "group":
+        slot = slot.parts[0]
+    if slot.kind == "juxtaposed":
+        return all(_is_size(inference, part, frame) for part in slot.parts)
+    word = _word(slot)
+    return word is None or (word > "1" and word[0].isdigit()) or _is_index(inference, word, frame)
 
 
 def _indexed(base: Node, slots: list[Node], node: Node) -> Node:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Hint = tuple[Any, Any, str]
 """A preferred name: of a bound index (first value, last value), of a recurrence (start, step)."""
 
-UNPLACED = dim("·")
+UNPLACED = Name("·")
 """The index of a state that no text can name."""
 
 

@@ -5,19 +5,20 @@ A bound index takes the level of its binder as its name, so that terms that diff
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from ..errors import ShapeError
 from . import ops
 from .arithmetic import add, joint, smul
-from .dims import Dim, Index, dim, substitute
+from .dims import ONE, ZERO, Atom, Dim, Index, dim, substitute
 from .fit import show_shape
 from .leaves import ZERO_NUM, eye, sym, zeros
 from .ops import Op
 from .rebuild import register
 from .symbols import Loop, Range, Symbol
 from .term import Term, make
-from .walk import moved_symbol, replace, state_symbols, substitute_indices
+from .walk import moved_symbol, postorder, replace, state_symbols, substitute_indices
 
 
 def binder(op: Op, attr: Range, body: Term) -> Term:
@@ -102,6 +103,10 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
     after = moved_symbol(slot, {index: dim(index) + loop.step})
     if (after.rows, after.cols) != body.shape:
         raise ShapeError(f"the next state is {show_shape(*body.shape)}, not {show_shape(after.rows, after.cols)}")
+    if body.op is ops.JOINT:
+        apart = _apart(loop, start, body)
+        if apart is not None:
+            return apart
     others = {symbol.name for symbol in state_symbols(body) if symbol != slot}
     wanted = _canonical(Index(index.level, index.lo, index.hi, loop.step), body, others)
     here = moved_symbol(slot, {index: dim(wanted)})
@@ -118,6 +123,67 @@ def state(loop: Loop, start: Term, body: Term) -> Term:
         start, moved = start.args[0], moved.started(start.attr.first, loop.at)  # one recurrence going on
     there = moved_symbol(moved.slot, {wanted: loop.at})
     return make(ops.STATE, (start, body), moved, there.rows, there.cols)
+
+
+class _Group(NamedTuple):
+    """Some of several coupled states as a recurrence of their own; ``shapes`` are theirs at the index."""
+
+    members: tuple[int, ...]
+    shapes: tuple[Dim, ...]
+    loop: Loop
+    start: Term
+    body: Term
+
+    def at(self, which: int, k: Dim) -> Term:
+        """One of the states, at index ``k``."""
+        found = state(self.loop.moved(k), self.start, self.body)
+        if len(self.members) == 1:
+            return found
+        return part(found, self.members.index(which), [substitute(d, {self.loop.index: k}) for d in self.shapes])
+
+
+def _apart(loop: Loop, start: Term, body: Term) -> Term | None:
+    """Coupled states of which some do not use the others, each group that does as a recurrence of its own.
+
+    None where every state uses all others, if only by way of one another.
+    """
+    slot, index = sym(loop.slot), loop.index
+    uses = {t: t.attr[0] for t in postorder(body) if t.op is ops.PART and t.args[0] is slot}
+    groups = _groups(body, slot, uses)
+    if len(groups) < 2:
+        return None
+    before: dict[Atom, Dim] = {index: dim(index) - loop.step}
+    shapes = [tuple(substitute(d, before) for d in after.shape) for after in body.args]
+    firsts = [substitute(d, {index: loop.first}) for shape in shapes for d in shape]
+    made: dict[int, _Group] = {}
+    for members in groups:
+        own = tuple(d for i in members for d in shapes[i])
+        rows, cols = own if len(members) == 1 else (sum((m * n for m, n in (shapes[i] for i in members)), ZERO), ONE)
+        new = sym(Symbol(f"{loop.slot.name}|{members[0]}", rows, cols, frozenset(), "state"))
+        states = {i: part(new, k, own) if len(members) > 1 else new for k, i in enumerate(members)}
+        states |= {i: group.at(i, dim(index)) for i, group in made.items()}
+        replaced = {t: states[i] for t, i in uses.items() if i in states}
+        steps = [replace(body.args[i], replaced) for i in members]
+        starts = [part(start, i, firsts) for i in members]
+        one = Loop(index, loop.step, loop.first, loop.at, new.attr)
+        group = _Group(
+            members, own, one, *(terms[0] if len(members) == 1 else joint(*terms) for terms in (starts, steps))
+        )
+        made.update(dict.fromkeys(members, group))
+    return joint(*(made[i].at(i, loop.at) for i in range(len(shapes))))
+
+
+def _groups(body: Term, slot: Term, uses: Mapping[Term, int]) -> list[tuple[int, ...]]:
+    """The coupled states that use one another, what is used before what uses it; one group if that cannot be told."""
+    every = range(len(body.args))
+    inside = [postorder(step) for step in body.args]
+    if any(slot in t.args and t not in uses for terms in inside for t in terms) or slot in body.args:
+        return [tuple(every)]
+    reached = [{i, *(uses[t] for t in terms if t in uses)} for i, terms in enumerate(inside)]
+    for _ in every:
+        reached = [set().union(*(reached[j] for j in found)) for found in reached]
+    groups = {tuple(j for j in every if j in reached[i] and i in reached[j]): len(reached[i]) for i in every}
+    return sorted(groups, key=lambda group: (groups[group], group))
 
 
 def part(term: Term, which: int, shapes: Sequence[Dim]) -> Term:

@@ -67,7 +67,7 @@ ENTRYWISE: dict[str, Entrywise] = {
     "asinh": lambda r, x: r.xp.arcsinh(x),
     "acosh": _domain(1, _INF, lambda r, x: r.xp.arccosh(x)),
     "atanh": _domain(-1, 1, lambda r, x: r.xp.arctanh(x)),
-    "sigmoid": lambda r, x: 1 / (1 + r.xp.exp(-x)),
+    "sigmoid": lambda r, x: r.special.expit(x),
     "softplus": lambda r, x: r.xp.logaddexp(x, 0.0),
     "erf": lambda r, x: r.special.erf(x),
     "erfc": lambda r, x: r.special.erfc(x),
