@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import MatcalcError, ParseError, ShapeError
-from ..terms import build, ops
+from ..terms import build
 from ..terms.dims import ONE, Atom, Dim, Index, dim, substitute
 from ..terms.symbols import Family, Loop, Symbol, Unknown
 from ..terms.term import Term
 from ..terms.walk import contains, replace, substitute_indices
+from .factors import Factors, power_of, spread
 from .functions import FUNCTIONS, Function
 from .inference import Inference
 from .meanings import Bound, Frame, Parameter, Recurring
@@ -105,7 +106,7 @@ class Construction:
         if mark == "⁻ᵀ":
             return build.transpose(build.inv(base))
         power = int(mark.translate(SUPERSCRIPTS))
-        return _power_of(base, build.num(power)) if base.is_scalar else build.mpow(base, power)
+        return power_of(base, build.num(power)) if base.is_scalar else build.mpow(base, power)
 
     def _power(self, node: Node, frame: Frame) -> Task[Term]:
         base: Term = yield self.term(node.parts[0], frame)
@@ -116,7 +117,7 @@ class Construction:
             return build.transpose(build.inv(base))
         if how == "matrix":
             return build.mpow(base, self._dims(node, frame)[0])
-        return _power_of(base, (yield self.term(node.parts[2], frame)))
+        return power_of(base, (yield self.term(node.parts[2], frame)))
 
     def _sum(self, node: Node, frame: Frame) -> Task[Term]:
         terms: list[Term] = [(yield self.term(node.parts[0], frame))]
@@ -125,17 +126,17 @@ class Construction:
             if operator.endswith("MINUS"):
                 term = build.neg(term)
             if operator.startswith("DOT"):
-                terms, term = _spread(terms, term)
+                terms, term = spread(terms, term)
             terms.append(term)
         return build.add(*terms)
 
     def _product(self, node: Node, frame: Frame) -> Task[Term]:
         first: Term = yield self.term(node.parts[0], frame)
-        factors = _Factors(first)
+        factors = Factors(first)
         for operator, part in zip(node.ops, node.parts[1:], strict=True):
             term: Term = yield self.term(part, frame)
             if operator.endswith("SLASH"):
-                term = _power_of(term, build.MINUS_ONE_NUM)
+                term = power_of(term, build.MINUS_ONE_NUM)
             factors.append(term, operator.startswith("DOT"))
         return factors.product()
 
@@ -337,7 +338,7 @@ class Construction:
     def _root(self, node: Node, frame: Frame) -> Task[Term]:
         base: Term = yield self.term(node.parts[0], frame)
         if base.is_scalar:
-            return _power_of(base, (yield self.term(node.parts[1], frame)))
+            return power_of(base, (yield self.term(node.parts[1], frame)))
         root = _function("sqrtm", base)
         return build.inv(root) if node.ops == ["MINUS"] else root
 
@@ -433,51 +434,6 @@ class Construction:
     def _rows(self, node: Node, frame: Frame) -> Task[Term]:
         return build.integer(self._dims(node, frame)[0])
         yield
-
-
-class _Factors:
-    """A product read from the left; runs of scalars and of ``.*`` are multiplied at once."""
-
-    def __init__(self, first: Term) -> None:
-        self.run = [first]
-        self.scalars = first.is_scalar
-        self.dotted = False
-
-    def append(self, term: Term, dotted: bool) -> None:
-        """One more factor on the right."""
-        together = (term.is_scalar or dotted) if self.scalars else (self.dotted and dotted)
-        if together:
-            self.run.append(term)
-            self.dotted = self.dotted or dotted
-            self.scalars = self.scalars and term.is_scalar
-            return
-        left = self.product()
-        self.run = [left, term] if dotted else [build.mul(left, term)]
-        self.dotted = dotted
-        self.scalars = all(factor.is_scalar for factor in self.run)
-
-    def product(self) -> Term:
-        """The product of what was read so far."""
-        if len(self.run) == 1:
-            return self.run[0]
-        return build.had(*self.run) if self.dotted else build.times(*self.run)
-
-
-def _power_of(base: Term, exponent: Term) -> Term:
-    """A power entry by entry, without dividing by zero."""
-    if base is build.ZERO_NUM and exponent.op is ops.NUM and exponent.attr < 0:
-        raise MatcalcError("division by zero")
-    return build.power_of(base, exponent)
-
-
-def _spread(terms: list[Term], term: Term) -> tuple[list[Term], Term]:
-    """A scalar on either side of ``.+``, added to every entry of the other."""
-    shape = next((t for t in terms if t is not build.ZERO_NUM), terms[0])
-    if term.is_scalar and not shape.is_scalar:
-        return terms, build.scale(term, build.ones(shape.rows, shape.cols))
-    if shape.is_scalar and not term.is_scalar:
-        return [build.scale(build.add(*terms), build.ones(term.rows, term.cols))], term
-    return terms, term
 
 
 def _slot_name(found: Recurring) -> str:
