@@ -225,3 +225,8 @@ def test_a_sum_inside_a_sum_keeps_its_own_index():
     where = {"x[i=1..N]": "vector(n)", "A": "matrix(m,n)"}
     hessian = mc.hessian("sum(i=1..N, sum(j=1..N, exp(-norm(A*(x[i] - x[j]))^2)))", "A", where=where)
     assert "zeros" not in str(hessian) and hessian.check().ok
+
+
+def test_sums_of_matrices_stay_what_they_are() -> None:
+    where = {"A": "matrix(n,n)", "Q[i=1..N]": "diagonal(n)", "h": "integer"}
+    assert mc.derivative("max(A, sum(i=1..N, max(Q[i], A)))", "Q[h]", where).check()

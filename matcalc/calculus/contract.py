@@ -108,6 +108,8 @@ class _Contraction:
 
     def _pick(self, factor: Term) -> _Pick | None:
         """A row or a column of a matrix, at the index; also of a sum, a product, or a function entry by entry."""
+        if (factor.rows is ONE) is (factor.cols is ONE):
+            return None
         if factor.op is ops.TRANSPOSE:
             found = self._pick(factor.args[0])
             return _Pick(not found.row, build.transpose(found.matrix)) if found else None
