@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import MatcalcError, ParseError, ShapeError
-from ..terms import build
+from ..terms import build, ops
 from ..terms.dims import ONE, Atom, Dim, Index, dim, substitute
 from ..terms.symbols import Family, Loop, Symbol, Unknown
 from ..terms.term import Term
