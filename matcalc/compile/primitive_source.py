@@ -137,14 +137,15 @@ def _excess(x, out=None):
 def _sum_log1p(e, u):
     """The sum of log(1 + e), u = 1 + e; where 1 + e has lost the digits of a small e, by log1p.
 
-    Of many entries the logarithms of products of eight are taken, unless those overflow.
+    Of many entries the logarithms of products of eight or nine are taken, unless those overflow.
     """
     flat, total = u.reshape(-1), np.inf
-    if flat.size > 2000:
+    if flat.size > 4096:
         rest = flat.size % 8
         with np.errstate(over="ignore"):
             products = np.multiply.reduce(flat[rest:].reshape(8, -1))
-        total = np.log(products, out=products).sum() + np.log(flat[:rest]).sum()
+            products[:rest] *= flat[:rest]
+        total = np.log(products, out=products).sum()
     if total == np.inf:
         total = np.log(flat).sum()
     return total if total > 0.1 * u.size else np.log1p(e).sum()
