@@ -9,7 +9,7 @@ Presentation never changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from ..errors import LimitExceeded
@@ -18,9 +18,10 @@ from ..rewriting.steps import replace_outermost
 from ..terms import build, ops
 from ..terms.arithmetic import coefficient
 from ..terms.dims import ONE
+from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder, size
-from .addends import cost, evened, join, negated, sign_inside, split
+from .addends import cost, evened, join, negated, sign_inside, split, unsigned
 from .collect import Collector, with_constants
 from .contract import contracted
 from .fractions import absorbed
@@ -108,6 +109,7 @@ class Presenter:
         self.last_rows = system.rewriter("present")
         self._improved_forms: dict[tuple[Term, bool], Term] = {}
         self._collected: dict[Term, Term] = {}
+        self._parities: dict[str, int] = {}
         self._plain: set[Term] = set()
         """Parts that no row of ``rules/present.rules`` is about."""
 
@@ -218,8 +220,28 @@ class Presenter:
                 continue
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
-            made[node] = new if large and new.weight > MAX_NODES else self._improved(evened(new, both), node in tops)
+            made[node] = (
+                new if large and new.weight > MAX_NODES else self._improved(self._evened(new, both), node in tops)
+            )
         return made[root]
+
+    def _evened(self, term: Term, both: Set[Term]) -> Term:
+        """``sign(b - a)`` as ``-sign(a - b)`` where both sums occur, as powers and products have them too."""
+        if term.op is ops.FUN and isinstance(term.attr, str) and term.args[0] in both:
+            sign, positive = unsigned(term.args[0])
+            parity = self._parity(term.attr) if sign < 0 else 0
+            if parity:
+                turned = build.fun(term.attr, positive)
+                return turned if parity > 0 else build.neg(turned)
+        return evened(term, both)
+
+    def _parity(self, function: str) -> int:
+        """1 for an even function, -1 for an odd one, 0 for others, as the rules say."""
+        if function not in self._parities:
+            one = build.sym(Symbol("x", ONE, ONE))
+            plain, found = build.fun(function, one), self.simplify(build.fun(function, build.neg(one)))
+            self._parities[function] = 1 if found is plain else -1 if found is build.neg(plain) else 0
+        return self._parities[function]
 
     def _improved(self, term: Term, top: bool) -> Term:
         known = self._improved_forms.get((term, top))
