@@ -323,3 +323,10 @@ def test_states_that_do_not_use_one_another_are_recurrences_of_their_own(f, x, w
     d = mc.derivative(f, x, where)
     assert mc.parse(str(d), where).term is d.expr.term
     assert d.check()
+
+
+def test_steps_where_several_coupled_states_vary_at_once() -> None:
+    where = {"u": "vector(n)", "v": "vector(n)", "B": "matrix(n,n)", "A": "matrix(n,n)"}
+    states = "y[0] = u; z[0] = v; y[i+1] = tanh(y[i] + B*z[i]); z[i+1] = tanh(z[i] + A*y[i+1])"
+    d = mc.hessian(f"(y[q]'*y[q] + u'*z[q])^2 where {states}", "u", where)
+    assert derivation_errors(d.steps, d.wrt.term) == []

@@ -28,7 +28,7 @@ from .present import presentation
 from .recurrence import Key, Use, key_of, through_states
 from .reverse import walk
 from .structure import structure
-from .system import Condition, System
+from .system import Condition, System, by_places
 from .variable import Variable, is_state, variable
 
 MAX_NODES = 4000
@@ -197,8 +197,9 @@ def _move_all(line: _Line, table: str, pairs: list[Pair], show: Callable[[list[P
         rule = ""
         moved: list[Pair] = []
         for linear, outside, around in pairs:
-            if linear.op is ops.ADD:
-                name, parts = "linear", [(part, outside, around) for part in linear.args]
+            addends = linear.args if linear.op is ops.ADD else by_places(linear)
+            if len(addends) > 1:
+                name, parts = "linear", [(part, outside, around) for part in addends]
             elif linear.op is ops.SUM:
                 index = linear.attr.index
                 name, parts = "linear-sum", [(linear.args[0], outside, (*around, index))]

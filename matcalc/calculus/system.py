@@ -281,6 +281,17 @@ def _move_block(table: str, linear: Term, outside: Term) -> Moved:
     return Moved("vec-product", inside, build.mul(outside, build.transpose(build.kron(right, left))))
 
 
+def by_places(linear: Term) -> list[Term]:
+    """Blocks or coupled states of which several vary, as a sum in which one does at a time; of others, the term."""
+    moving = [i for i, arg in enumerate(linear.args) if arg.has_diff]
+    if linear.op not in _PLACED or len(moving) < 2:
+        return [linear]
+    return [
+        build.with_args(linear, tuple(a if k == i else build.zeros(a.rows, a.cols) for k, a in enumerate(linear.args)))
+        for i in moving
+    ]
+
+
 def _move_joint(table: str, linear: Term, outside: Term) -> Moved:
     """The one state that varies among coupled ones: its place in G."""
     at = next(i for i, arg in enumerate(linear.args) if arg.has_diff)
