@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import traceback
@@ -14,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import matcalc as mc
 from matcalc.compile.function import GeneratedFunction, compile_numpy
 from matcalc.compile.source import to_numpy
 from matcalc.errors import MatcalcError, ShapeError
@@ -974,3 +976,13 @@ def test_a_chain_of_layers_with_a_start(depth):
     index = Index(9, L - 1, ZERO, -1)
     term = b.mul(b.prod_over(index, layer(index), -1), x0)
     assert np.allclose(run(term, W=layers, x=start), expected)
+
+
+@pytest.mark.parametrize("scale", ["norm(diag(v))", "norm(v)", "(b'*v)", "exp(-sum(v))"])
+@pytest.mark.parametrize(
+    "form", ["v*sum(A)/{0}", "v*{0}*norm(A)", "v .* (v*{0} + b)/{0}", "v/(s^2*{0})", "v*{0} + {0}*b"]
+)
+def test_arrays_scaled_by_what_is_computed_of_themselves(form, scale):
+    where = "a, b: vector(n); A: matrix(n,n); s: scalar"
+    for vector in ("(a + b)", "(A*b)", "sigmoid(a - b)"):
+        compare(mc.parse(re.sub(r"\bv\b", vector, form.format(scale)), where).term)

@@ -230,3 +230,22 @@ def test_a_sum_inside_a_sum_keeps_its_own_index():
 def test_sums_of_matrices_stay_what_they_are() -> None:
     where = {"A": "matrix(n,n)", "Q[i=1..N]": "diagonal(n)", "h": "integer"}
     assert mc.derivative("max(A, sum(i=1..N, max(Q[i], A)))", "Q[h]", where).check()
+
+
+@pytest.mark.parametrize(
+    ("f", "wrt", "answer"),
+    [
+        ("sum(i=1..n, (y[i] - X[i,1..p]*c)^2)", "c", "2*X'*(X*c - y)"),
+        ("sum(i=1..n, logsumexp(X[i,1..p]'))", "X", "softmax(X)"),
+        ("sum(i=1..n, norm(X[i,1..p] - y[i]*c')^2)", "X", "2*(X - y*c')"),
+        ("sum(j=1..p, norm(X[1..n,j] - W*H[1..k,j])^2)", "W", "2*(W*H - X)*H'"),
+        ("sum(i=1..n, sum(j=1..n, A[i,j]*norm(X[i,1..p] - X[j,1..p])^2))", "X", "4*(diag(A*ones(n)) - A)*X"),
+        ("sum(i=1..n, sum(j=1..n, abs(y[i] - y[j])))", "y", ""),
+        ("sum(i=1..n, y[i]*X[i,1..p].^(c')*c)", "y", ""),
+    ],
+)
+def test_rows_and_columns_at_an_index(f: str, wrt: str, answer: str) -> None:
+    where = {"X": "matrix(n,p)", "W": "matrix(n,k)", "H": "matrix(k,p)", "c": "vector(p)", "y": "vector(n)"}
+    found = mc.derivative(f, wrt, {**where, "A": "symmetric(n)"})
+    assert found.check() or "abs" in f  # which has a kink at i = j
+    assert not answer or str(found) == answer

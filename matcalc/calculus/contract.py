@@ -119,10 +119,12 @@ class _Contraction:
             return self._pick_of_slice(factor.args[0], factor.attr)
         if factor.op is ops.MUL:
             return self._pick_of_product(factor.args)
-        if factor.op is ops.SCALE and not self.varies(factor.args[0]):
-            found = self._pick(factor.args[1])
-            return _Pick(found.row, build.smul(factor.args[0], found.matrix)) if found else None
-        if factor.op in (ops.ADD, ops.HAD, ops.FUN) or (factor.op is ops.POW and not self.varies(factor.args[1])):
+        if factor.op is ops.SCALE:
+            return self._pick_of_multiple(*factor.args)
+        if factor.op is ops.SOFTMAX and self.varies(factor):
+            found = self._pick(factor.args[0])
+            return _Pick(False, build.transpose(build.softmax_rows(build.transpose(found.matrix)))) if found else None
+        if factor.op in (ops.ADD, ops.HAD, ops.FUN) or (factor.op is ops.POW and self._is_exponent(factor.args[1])):
             row = factor.rows is ONE
             entries = factor.args[:1] if factor.op is ops.POW else factor.args
             picks = [self._pick(a) if self.varies(a) else self._repeated(a, row) for a in entries]
@@ -130,6 +132,24 @@ class _Contraction:
             if len(matrices) == len(picks):
                 return _Pick(row, build.with_args(factor, (*matrices, *factor.args[len(entries) :])))
         return None
+
+    def _pick_of_multiple(self, scalar: Term, vector: Term) -> _Pick | None:
+        column = self.column(scalar)
+        if column is None:
+            return None
+        if not self.varies(vector):
+            row = vector.rows is ONE
+            return _Pick(row, build.mul(column, vector) if row else build.mul(vector, build.transpose(column)))
+        found = self._pick(vector)
+        if found is None:
+            return None
+        if not self.varies(scalar):
+            return _Pick(found.row, build.smul(scalar, found.matrix))
+        weights = build.diag(column)
+        return _Pick(found.row, build.mul(weights, found.matrix) if found.row else build.mul(found.matrix, weights))
+
+    def _is_exponent(self, term: Term) -> bool:
+        return term.is_scalar and not self.varies(term)
 
     def _repeated(self, vector: Term, row: bool) -> _Pick:
         """The same row, or column, at every index."""
@@ -205,6 +225,8 @@ class _Contraction:
             return build.mul(build.transpose(turned), build.basis(at, turned.rows))
         if op is ops.MUL:
             return self._form(scalar)
+        if op is ops.LOGSUMEXP and (found := self._pick(scalar.args[0])):
+            return build.logsumexp_rows(build.transpose(found.matrix))
         if op is ops.TOTAL and (found := self._pick(scalar.args[0])):
             return build.mul(
                 found.matrix if found.row else build.transpose(found.matrix),

@@ -7,6 +7,7 @@ down, and no view of it, reads it: ``t0 *= y``, ``np.exp(t0, out=t0)``.  What is
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -293,7 +294,13 @@ class NumpyWriter(Writer):
 
 
 def _times(name: str, factors: list[Code]) -> list[str]:
-    """Statements that multiply an array by factors, one after the other, those that have to be computed last."""
+    """Statements that multiply an array by factors, one after the other, those that have to be computed last.
+
+    Factors that read the array itself make one statement with the others: its right side is computed first.
+    """
+    reads = re.compile(rf"\b{name}\b")
+    if any(reads.search(text) for factor in factors for text in (factor.text, *_parts(factor))):
+        return [f"{name} *= {product_code(factors).text}"]
     found: list[str] = []
     computed: list[str] = []
     numbers: list[Code] = []
@@ -313,6 +320,11 @@ def _times(name: str, factors: list[Code]) -> list[str]:
     if numbers:
         found.append(f"{name} *= {product_code(numbers).text}")
     return found
+
+
+def _parts(factor: Code) -> tuple[str, ...]:
+    above, below, _ = factor.over or ((), (), False)
+    return (*above, *below)
 
 
 def _plus(name: str, addends: list[Code]) -> list[str]:
