@@ -41,6 +41,10 @@ def _without_index(total: Term, simplify: Callable[[Term], Term]) -> Term:
     return total if product is None else simplify(product)
 
 
+def _untransposed(term: Term) -> Term:
+    return term.args[0] if term.op is ops.TRANSPOSE else term
+
+
 class _Pick(NamedTuple):
     """The row ``e'*matrix`` or the column ``matrix*e``, with e the unit vector of the index."""
 
@@ -135,7 +139,9 @@ class _Contraction:
 
     def _pick_of_multiple(self, scalar: Term, vector: Term) -> _Pick | None:
         column = self.column(scalar)
-        if column is None:
+        if column is None or (
+            self.varies(scalar) and _untransposed(vector).op is ops.ONES
+        ):  # x[i] - x[j] for all pairs
             return None
         if not self.varies(vector):
             row = vector.rows is ONE

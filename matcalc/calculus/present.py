@@ -9,7 +9,7 @@ Presentation never changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import LimitExceeded
@@ -132,7 +132,10 @@ class Presenter:
             self._plain.clear()
             self.collect.known.clear()
         best, lowest = term, cost(term)
-        seen = {term}
+        even = self._functions_evened(term)
+        if cost(even) <= lowest:
+            best, lowest = even, cost(even)
+        seen = {best}
         for _ in range(MAX_ROUNDS if lowest[0] <= MAX_NODES else 1):
             new = self.simplify(self._pass(best))
             if new in seen:
@@ -220,20 +223,23 @@ class Presenter:
                 continue
             args = tuple(made[a] for a in node.args)
             new = node if args == node.args else self.simplify(build.with_args(node, args))
-            made[node] = (
-                new if large and new.weight > MAX_NODES else self._improved(self._evened(new, both), node in tops)
-            )
+            made[node] = new if large and new.weight > MAX_NODES else self._improved(evened(new, both), node in tops)
         return made[root]
 
-    def _evened(self, term: Term, both: Set[Term]) -> Term:
-        """``sign(b - a)`` as ``-sign(a - b)`` where both sums occur, as powers and products have them too."""
-        if term.op is ops.FUN and isinstance(term.attr, str) and term.args[0] in both:
-            sign, positive = unsigned(term.args[0])
-            parity = self._parity(term.attr) if sign < 0 else 0
-            if parity:
-                turned = build.fun(term.attr, positive)
-                return turned if parity > 0 else build.neg(turned)
-        return evened(term, both)
+    def _functions_evened(self, term: Term) -> Term:
+        """``sign(b - a)`` as ``-sign(a - b)``, ``cos(b - a)`` as ``cos(a - b)``, where both sums occur."""
+        order = _outside_states(term)
+        sums = {node for node in order if node.op is ops.ADD}
+        both = {node for node in sums if negated(node) in sums}
+        turned: dict[Term, Term] = {}
+        for node in order if both else ():
+            if node.op is ops.FUN and isinstance(node.attr, str) and node.args[0] in both:
+                sign, positive = unsigned(node.args[0])
+                parity = self._parity(node.attr) if sign < 0 else 0
+                if parity:
+                    form = build.fun(node.attr, positive)
+                    turned[node] = form if parity > 0 else build.neg(form)
+        return self.simplify(replace_outermost(term, turned)) if turned else term
 
     def _parity(self, function: str) -> int:
         """1 for an even function, -1 for an odd one, 0 for others, as the rules say."""
