@@ -8,12 +8,13 @@ from typing import Any
 
 from ..calculus.present import same
 from ..calculus.system import System
+from ..errors import LimitExceeded, MatcalcError
 from ..terms import build
 from ..terms.term import Term
 
 EQUAL, TRANSPOSED, FACTOR, STRUCTURE, DIFFERENT = "equal", "transposed", "factor", "structure", "different"
 TOLERANCE = 1e-8
-POINTS = 3
+POINTS, TRIES = 3, 30
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,21 @@ def _by_numbers(ours: Term, given: Term, require: Sequence[tuple[Term, str]], st
     from ..numeric.sample import sample
 
     points: list[tuple[Any, Any, Any]] = []
-    for seed in range(POINTS):
-        env = sample([ours, given], seed, domain=("any", "positive", "any")[seed], require=require)
-        mine, theirs = evaluate([ours, given], env)
+    undefined: MatcalcError | None = None
+    for seed in range(TRIES):
+        env = sample([ours, given], seed, domain=("any", "positive", "any")[seed % 3], require=require)
+        try:
+            mine, theirs = evaluate([ours, given], env)
+        except LimitExceeded:
+            raise
+        except MatcalcError as error:  # one of them has no value there, as inv(X'*X) has none for a wide X
+            undefined = error
+            continue
         points.append((env, mine, theirs))
+        if len(points) == POINTS:
+            break
+    if undefined is not None and not points:
+        raise undefined
 
     def agree(change: Any) -> bool:
         return all(_close(change(a), change(b)) for _, a, b in points)
