@@ -986,3 +986,7 @@ def test_arrays_scaled_by_what_is_computed_of_themselves(form, scale):
     where = "a, b: vector(n); A: matrix(n,n); s: scalar"
     for vector in ("(a + b)", "(A*b)", "sigmoid(a - b)"):
         compare(mc.parse(re.sub(r"\bv\b", vector, form.format(scale)), where).term)
+
+
+def test_inner_products_of_vecs_of_other_shapes():
+    compare(mc.parse("vec(A)'*vec(B) + vec(A)'*vec(A)", "A: matrix(m,n); B: matrix(n,m)").term)

@@ -77,7 +77,7 @@ class Totals:
             return build.times(b.args[0], self.inner(a, b.args[1]))
         if a.op is ops.TRANSPOSE and b.op is ops.TRANSPOSE:
             return self.inner(a.args[0], b.args[0])
-        if a.op is ops.VEC and b.op is ops.VEC:
+        if a.op is ops.VEC and b.op is ops.VEC and a.args[0].shape == b.args[0].shape:
             return self.inner(a.args[0], b.args[0])
         for one, other in ((a, b), (b, a)):
             if one.op is ops.ONES:
