@@ -2,6 +2,7 @@
 
 A scalar e[i] under a sum from 1 to n is the i-th entry of a vector, where everything in it that
 depends on i is built from entries at i entry by entry; the sum is then a product with that vector.
+A vector under the sum is a row or a column of a matrix, where it is built from rows or columns at i.
 """
 
 from __future__ import annotations
@@ -138,10 +139,9 @@ class _Contraction:
         return None
 
     def _pick_of_multiple(self, scalar: Term, vector: Term) -> _Pick | None:
+        """``s[i]*A[i,1..n]`` is a row of diag(s)*A; ``x[i]*ones(n)`` stays, so that ``x[i] .- x`` is not spread out."""
         column = self.column(scalar)
-        if column is None or (
-            self.varies(scalar) and _untransposed(vector).op is ops.ONES
-        ):  # x[i] - x[j] for all pairs
+        if column is None or (self.varies(scalar) and _untransposed(vector).op is ops.ONES):
             return None
         if not self.varies(vector):
             row = vector.rows is ONE
