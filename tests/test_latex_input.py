@@ -237,6 +237,9 @@ def test_what_was_read_is_told() -> None:
         ("expm(B) + sqrtm(B) + inv(sqrtm(B)) + logm(B) + pinv(B)", "B: matrix(n,n)"),
         ("dexpm(B, B) + sylvester(B, B, B) + polar(B)", "B: matrix(n,n)"),
         ("mu1[k]'*mu1[k+1]", "mu1[k=0..K]: vector(n)"),
+        ("commutation(n,n)*vec(K) + duplication(n)*vech(D)", "K, D: matrix(n,n)"),
+        ("elimination(n)*vec(L) - vech(I - eye(n))", "L, I: matrix(n,n)"),
+        ("basis(1,n)*e' + K*eye(n)", "e: vector(n); K: scalar"),
     ],
 )
 def test_reads_back(expr: str, where: str) -> None:

@@ -135,8 +135,8 @@ def endless(letters: str) -> Iterator[str]:
         yield f"{letters[0]}{number}"
 
 
-def free_names(root: Term) -> set[str]:
-    """All names that occur in the term: variables, families, sizes, unknown functions, the e of unit vectors."""
+def given_names(root: Term) -> set[str]:
+    """All names that occur in the term: variables, families, sizes, unknown functions."""
     found: set[str] = set()
     dims: set[Dim] = set()
     for term in postorder(root):
@@ -146,12 +146,15 @@ def free_names(root: Term) -> set[str]:
                 found.add(attr.name)
         elif isinstance(attr, Member):
             found.add(attr.family.name)
-        elif term.op is ops.BASIS:
-            found.add("e")
         dims.update((term.rows, term.cols, *attr_dims(attr)))
     for size in dims:
         found.update(atom.name for atom in size.atoms() if isinstance(atom, Name | SizeAt))
     return found
+
+
+def free_names(root: Term) -> set[str]:
+    """The names that states and indices cannot have: those given, and the e of unit vectors."""
+    return given_names(root) | ({"e"} if any(term.op is ops.BASIS for term in postorder(root)) else set())
 
 
 def alike(start: object, other_start: Term, body: object, other_body: Term) -> bool:

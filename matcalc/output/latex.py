@@ -6,6 +6,7 @@ Only commands that KaTeX, MathJax and ziamath all know are used.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 
 from ..terms import ops
@@ -144,10 +145,6 @@ def _member(term: Term, page: Page) -> Piece:
     return Piece((f"{stem}_{{{rest + ',' if rest else ''}{_size(term.attr.at, page)}}}",))
 
 
-def _identity(term: Term, page: Page) -> Piece:
-    return Piece((f"I_{{{_size(term.rows, page)}}}",))
-
-
 def _filled(digit: str) -> Rule:
     def show(term: Term, page: Page) -> Piece:
         if term.is_vector:
@@ -160,16 +157,21 @@ def _filled(digit: str) -> Rule:
     return show
 
 
-def _basis(term: Term, page: Page) -> Piece:
-    return Piece((f"e_{{{_size(term.attr[0], page)}}}",))
+def _lettered(letter: str, function: str, told: Callable[[Term], tuple[Dim, ...]], shown: int | None = None) -> Rule:
+    """``K_{m,n}``; where K is a variable's name, ``commutation(m, n)``.  ``shown`` sizes are subscripts."""
+
+    def show(term: Term, page: Page) -> Piece:
+        if letter in page.given:
+            sizes = _sizes(told(term), page, ", ")
+            return Piece((rf"\operatorname{{{function}}}", BRACKETS[0], sizes, BRACKETS[1]))
+        return Piece((f"{letter}_{{{_sizes(told(term)[:shown], page)}}}",))
+
+    return show
 
 
-def _commutation(term: Term, page: Page) -> Piece:
-    return Piece((f"K_{{{_sizes(term.attr, page)}}}",))
-
-
-def _of_size(letter: str) -> Rule:
-    return lambda term, page: Piece((f"{letter}_{{{_sizes(term.attr, page)}}}",))
+def _own(term: Term) -> tuple[Dim, ...]:
+    sizes: tuple[Dim, ...] = term.attr
+    return sizes
 
 
 _RELATIONS = {"=": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
@@ -466,13 +468,13 @@ _LATEX: dict[Op, Rule] = {
     ops.CONST: _constant,
     ops.SYM: _symbol,
     ops.MEMBER: _member,
-    ops.EYE: _identity,
+    ops.EYE: _lettered("I", "eye", lambda term: (term.rows,)),
     ops.ZEROS: _filled("0"),
     ops.ONES: _filled("1"),
-    ops.BASIS: _basis,
-    ops.COMMUTATION: _commutation,
-    ops.DUPLICATION: _of_size("D"),
-    ops.ELIMINATION: _of_size("L"),
+    ops.BASIS: _lettered("e", "basis", lambda term: (term.attr[0], term.rows), 1),
+    ops.COMMUTATION: _lettered("K", "commutation", _own),
+    ops.DUPLICATION: _lettered("D", "duplication", _own),
+    ops.ELIMINATION: _lettered("L", "elimination", _own),
     ops.IND: _indicator,
     ops.ADD: _sum,
     ops.TIMES: _product,

@@ -18,7 +18,20 @@ from ..terms.dims import Atom, Dim, Index, Name, SizeAt, dim, format_dim, growth
 from ..terms.ops import Op
 from ..terms.symbols import Range, Symbol
 from ..terms.term import Term
-from .chains import BACKWARD, FORWARD, INDICES, STEPS, Chain, Chains, Place, Scope, alike, endless, free_names
+from .chains import (
+    BACKWARD,
+    FORWARD,
+    INDICES,
+    STEPS,
+    Chain,
+    Chains,
+    Place,
+    Scope,
+    alike,
+    endless,
+    free_names,
+    given_names,
+)
 from .pieces import SUM, WHERE, Piece, joined, signed, wrapped
 
 IndexNames = Sequence[tuple[Any, Any, str]]
@@ -79,6 +92,7 @@ class Page:
         self.scope: Scope = ()
         self._preferred = tuple(names or ())
         self._taken = free_names(root)
+        self.given = given_names(root) | {name for _, _, name in self._preferred}
         self._state = state
         self._where = where
         self._made: dict[tuple[Term | Chain, Scope], Piece] = {}
