@@ -245,3 +245,12 @@ def test_what_was_read_is_told() -> None:
 def test_reads_back(expr: str, where: str) -> None:
     made = mc.parse(expr, where)
     assert mc.parse(f"${made.latex()}$", where).term is made.term
+
+
+def test_a_letter_means_one_thing_in_all_lines() -> None:
+    where = "K: matrix(n,n); X: matrix(n,n); b: vector(n)"
+    steps = mc.derivative("K*X'*K'", "X", where).latex(steps=True)
+    long = mc.hessian("square(eigvecmax(b*b')'*(K + K')*eigvecmax(b*b'))", "b", where).latex()
+    assert r"\text{where } v_{1}" in long
+    for text in (steps, long):
+        assert r"\operatorname{commutation}\left(n, n\right)" in text and "K_{" not in text

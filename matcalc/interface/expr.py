@@ -15,6 +15,7 @@ from ..terms.term import Term
 
 if TYPE_CHECKING:
     from ..compile.function import GeneratedFunction
+    from ..output.layout import IndexNames as Names
 
 IndexNames = tuple[tuple[Dim, Dim, str], ...]
 ExprLike = Union["Expr", int, float, Fraction]
@@ -55,12 +56,12 @@ class Expr:
             return self._with_names(to_text)
         return to_text(self.term, self.names)
 
-    def _with_names(self, write: Callable[[Term, IndexNames], str], where: str = " where ", sign: str = " = ") -> str:
-        from ..output.naming import with_names
+    def _with_names(self, write: Callable[[Term, Names], str], where: str = " where ", sign: str = " = ") -> str:
+        from ..output.naming import told_together, with_names
 
-        named = with_names([self.term])
-        parts = [write(name, self.names) + sign + write(part, self.names) for name, part in named.parts]
-        return write(named.terms[0], self.names) + (where + "; ".join(parts) if parts else "")
+        named, names = with_names([self.term]), told_together([self.term], self.names)
+        parts = [write(name, names) + sign + write(part, names) for name, part in named.parts]
+        return write(named.terms[0], names) + (where + "; ".join(parts) if parts else "")
 
     def __repr__(self) -> str:
         return str(self)

@@ -11,7 +11,7 @@ from ..terms.term import Term
 from ..terms.walk import postorder
 from .chains import free_names
 from .latex import latex_words, to_latex
-from .naming import with_names
+from .naming import told_together, with_names
 from .text import to_text, to_unicode
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ def latex_steps(steps: Sequence[Step], wrt: Term | None = None, names: IndexName
     names = _telling_apart(steps, names)
     shown, parts = _named(steps)
     terms = list(shown)
+    names = told_together(terms, names)
     texts, told = _told_once([to_latex(shown[t], names) for t in terms], LATEX_WHERE)
     text = dict(zip(terms, texts, strict=True))
     rows: list[str] = []

@@ -9,7 +9,8 @@ from ..terms import build, ops
 from ..terms.symbols import Symbol
 from ..terms.term import Term
 from ..terms.walk import postorder, replace
-from .chains import Chain, Chains, free_names
+from .chains import Chain, Chains, free_names, given_names
+from .layout import IndexNames
 
 LONG = 60
 """Terms that take fewer nodes than this when written out are printed whole."""
@@ -48,6 +49,12 @@ def with_names(terms: Sequence[Term], together: bool = False) -> Named:
         names[part] = build.sym(Symbol(f"{letter}{number}", part.rows, part.cols, frozenset(), "hidden"))
     parts = [(name, _inside(part, names)) for part, name in names.items()]
     return Named([replace(term, names) for term in terms], parts)
+
+
+def told_together(terms: Sequence[Term], names: IndexNames | None) -> IndexNames:
+    """The names for terms that are printed side by side: a letter that one of them has means nothing else in any."""
+    given = sorted({name for term in terms for name in given_names(term)})
+    return (*(names or ()), *((None, None, name) for name in given))
 
 
 def _inside(part: Term, names: dict[Term, Term]) -> Term:
