@@ -99,3 +99,13 @@ def test_a_direction_has_the_shape_of_the_variable() -> None:
 def test_a_comparison_passes_over_inputs_at_which_an_answer_has_no_value() -> None:
     d = mc.derivative("norm(X*inv(X'*X)*X'*b)^2", "b", "X: matrix(m,n); b: vector(m)")
     assert d.compare("2*X*pinv(X)*b")
+
+
+def test_an_undeclared_direction_has_the_shape_that_fits() -> None:
+    product = mc.derivative("A*X*X'", "X", "A: matrix(m,n); X: matrix(n,p)")
+    assert str(product.jvp("V")) == "A*X*V' + A*V*X'"
+    assert str(product.vjp("V")) == "A'*V*X + V'*A*X"
+    gradient = mc.derivative("norm(A*x)^2", "x", "A: matrix(m,n); x: vector(n)")
+    assert gradient.jvp("v").function("numpy").arguments == ("A", "v", "x")
+    with pytest.raises(mc.ShapeError, match=r"A is m×n, it has to be n×p"):
+        product.jvp("A")

@@ -151,16 +151,17 @@ class Derivative:
 
     # ------------------------------------------------------------ actions and comparisons
 
-    def _read(self, value: str | Expr) -> Term:
+    def _read(self, value: str | Expr, like: Term) -> Term:
+        """What is given, with undeclared names so that it has the shape of ``like``, if it can."""
         if isinstance(value, Expr):
             return value.term
-        from ..language.elaborate import parse_expression
+        from ..language.elaborate import parse_fitting
 
         if self._scope is None:
             from .library import scope_of
 
             self._scope = scope_of(Expr(build.mul(build.vec(self._function), build.transpose(build.vec(self._wrt)))))
-        return parse_expression(value, self._scope).term
+        return parse_fitting(value, self._scope.copy(), like.shape).term
 
     @property
     def _symmetric(self) -> bool:
@@ -189,7 +190,7 @@ class Derivative:
 
         Of a derivative along a structure the direction is one that keeps the structure.
         """
-        along = self._read(direction)
+        along = self._read(direction, self._wrt)
         self._fits(along, self._wrt)
         if self._symmetric:
             return Expr(Second(self.system, self._function, [self._wrt]).product(0, [along]), self.names)
@@ -199,8 +200,8 @@ class Derivative:
     @bounded
     def vjp(self, covector: str | Expr) -> Expr:
         """The transposed Jacobian acting on a covector in the shape of the function (of a Hessian: of the variable)."""
-        given = self._read(covector)
         mapped = self._mapped()
+        given = self._read(covector, mapped)
         self._fits(given, mapped)
         if self._symmetric:
             return self.jvp(covector)
@@ -212,8 +213,8 @@ class Derivative:
         """Another answer held against this one: equal, transposed layout, off by a factor, or different."""
         from .compare import compare
 
-        given = self._read(answer)
         ours = self._derived.term
+        given = self._read(answer, ours)
         if self.form == "gradient" and given.shape not in (ours.shape, (ours.cols, ours.rows)):
             ours = self.jacobian.term
         require = [(t, fact) for t, fact in (*self.system.assumptions, *self.conditions) if fact in CHECKABLE]

@@ -157,6 +157,15 @@ class Elaboration:
 
         self._pursue(goal)
 
+    def fit(self, node: Node, shape: Shape) -> None:
+        """An expression has this shape."""
+
+        def goal(state: Inference) -> None:
+            found = state.root.shapes[node]
+            state.unify(found, shape, lambda: _not_a(build.show_shape(*shape), state, node, found))
+
+        self._pursue(goal)
+
     def freeze(self) -> None:
         """From now on :meth:`infer` may only check: new demands on what is open are errors."""
         self._pursue(lambda state: state.sizes.freeze())
@@ -483,10 +492,12 @@ def _differ(state: Inference, left: Node, right: Node, a: Shape, b: Shape) -> Sh
     return ShapeError(f"{source(left)} is {state.shown(a)} but {source(right)} is {state.shown(b)}")
 
 
-def elaborate(node: Node, text: str, scope: Scope) -> Elaborated:
-    """One expression that is parsed already; the scope learns what was assumed."""
+def elaborate(node: Node, text: str, scope: Scope, shape: Shape | None = None) -> Elaborated:
+    """One expression that is parsed already, of that shape if one is given; the scope learns what was assumed."""
     elaboration = Elaboration(scope, text)
     elaboration.infer(node)
+    if shape is not None:
+        elaboration.fit(node, shape)
     elaboration.settle()
     term = elaboration.build(node)
     return Elaborated(term, elaboration.assumed, elaboration.notes, elaboration.index_names)
@@ -500,3 +511,12 @@ def parse_variable(text: str, scope: Scope, function: Term) -> tuple[Elaborated,
 def parse_expression(text: str, scope: Scope | None = None) -> Elaborated:
     """The term that a text writes, and what was assumed about names that are not declared."""
     return elaborate(parse_syntax(text), text, Scope() if scope is None else scope)
+
+
+def parse_fitting(text: str, scope: Scope, shape: Shape) -> Elaborated:
+    """The same, where names that are not declared may have the shapes that give the whole this one."""
+    node = parse_syntax(text)
+    try:
+        return elaborate(node, text, scope, shape)
+    except ShapeError:  # it has another one
+        return elaborate(node, text, scope)
