@@ -287,3 +287,37 @@ def test_constants_are_no_variables(wrt: str) -> None:
 def test_derivatives_inside_put_the_structure_aside_too(expr: str, wrt: str, written: str) -> None:
     where = "Q: orthogonal(n); C: skew(n); x, y: vector(n)"
     assert mc.derivative(expr, wrt, where).expr.term is mc.derivative(written, wrt, where).expr.term
+
+
+PARTS = "A: matrix(m,n); x: vector(n); y: vector(m); P: posdef(n); X: matrix(n,p); z[i=1..N]: vector(n)"
+
+
+@pytest.mark.parametrize(
+    ("function", "wrt", "answer"),
+    [
+        ("norm(A*x - y)^2", "x[1]", "2*(A*x - y)'*A*basis(1,n)"),
+        ("norm(A*x - y)^2", "A[1,2]", "2*(A*x - y)[1]*x[2]"),
+        ("norm(A*x - y)^2", "A[1..2,1..n]", "2*(A*x - y)[1..2]*x'"),
+        ("sum(i=1..n, x[i]^2)", "x[j]", "2*x[j]"),
+        ("logdet(P)", "diag(P)", "diag(inv(P))"),
+        ("vec(X')", "vec(X)", "commutation(n,p)"),
+    ],
+)
+def test_by_a_part_of_a_variable_all_of_it_is_seen(function: str, wrt: str, answer: str) -> None:
+    found = mc.derivative(function, wrt, PARTS)
+    assert mc.equal(found.expr, mc.parse(answer, PARTS))
+    assert found.check().ok
+
+
+def test_several_parts_and_sub_expressions_are_told_apart() -> None:
+    found = mc.derivative("norm(A*x - y)^2", ["x[1]", "x[2]"], PARTS)
+    assert [str(one) for one in found.values()] == [f"2*(A*x - y)'*A*basis({i},n)" for i in (1, 2)]
+    assert str(mc.hessian("norm(A*x)^2", ["x[1]", "x[2]"], PARTS)["x[1]", "x[2]"]) == "2*(A'*A*basis(1,n))[2]"
+    found = mc.derivative("norm(A*x)^2 + norm(P*x)^4", ["A*x", "P*x"], PARTS.replace("m,n", "n,n"))
+    assert str(found["A*x"]) == "2*A*x" and found["P*x"].check().ok
+
+
+def test_a_part_of_a_member_is_refused() -> None:
+    found = mc.derivative("sum(i=1..N, norm(z[i])^2)", "z[1][2]", PARTS)
+    with pytest.raises(mc.MatcalcError, match=r"z\[1\]\[2\] is a part of z\[1\]: differentiate by z\[1\]"):
+        assert found.expr

@@ -20,6 +20,7 @@ from .structure import Structure, structure
 from .system import Condition, System
 from .system import system as with_assumptions
 from .variable import OPEN_FACTS, Variable, is_structured, variable
+from .variable import variables as prepared
 
 
 @dataclass
@@ -304,7 +305,7 @@ def _left(system: System, inner: System, where: Variable, raw: Term, shown: bool
 
 def gradients(system: System, term: Term, variables: Sequence[Term], structured: bool = False) -> list[Derived]:
     """The gradients of a scalar with respect to several variables, by one walk."""
-    places = [variable(system, term, wrt) for wrt in variables]
+    places = prepared(system, term, variables)
     inner = system
     function = term
     for where in places:

@@ -15,7 +15,8 @@ from .derive import arrived, inside, tangent, targets_of
 from .present import present
 from .reverse import reverse
 from .system import System
-from .variable import Variable, variable
+from .variable import Variable
+from .variable import variables as prepared
 
 
 class Second:
@@ -23,7 +24,7 @@ class Second:
 
     def __init__(self, system: System, function: Term, variables: Sequence[Term]) -> None:
         self.system, self.inner = system, system
-        self.places = [variable(system, function, wrt) for wrt in variables]
+        self.places = prepared(system, function, variables)
         for where in self.places:
             self.inner = inside(self.inner, where)
             function = where.enter(function)

@@ -6,6 +6,7 @@ a twin of the same name and used again afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from fractions import Fraction
@@ -14,6 +15,7 @@ from ..errors import MatcalcError, NotDifferentiable
 from ..rewriting.match import FLAT
 from ..terms import build, ops
 from ..terms.dims import Dim, Index, dim, known_nonnegative
+from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
 from ..terms.walk import contains, open_state, postorder, rebuild, replace, substitute_indices
@@ -86,15 +88,23 @@ def replace_run(term: Term, part: Term, new: Term) -> Term:
     return rebuild(term, change)
 
 
-def variable(system: System, term: Term, wrt: Term) -> Variable:
-    """Prepare to differentiate ``term`` with respect to ``wrt``.  Raises :class:`MatcalcError` for a number."""
+def variables(system: System, term: Term, several: Sequence[Term]) -> list[Variable]:
+    """The same for several variables at once."""
+    return [variable(system, term, wrt, str(i) if i else "") for i, wrt in enumerate(several)]
+
+
+def variable(system: System, term: Term, wrt: Term, number: str = "") -> Variable:
+    """Prepare to differentiate ``term`` with respect to ``wrt``.  Raises :class:`MatcalcError` for a number.
+
+    The ``number`` tells what stands for one of several sub-expressions apart from the others.
+    """
     if wrt.op is ops.SYM:
         return _symbol(system, wrt)
     if wrt.op is ops.MEMBER:
         return _member(system, wrt)
     if is_state(wrt):
-        return _state(term, wrt)
-    return _expression(system, term, wrt)
+        return _state(term, wrt, number)
+    return _expression(system, term, wrt, number)
 
 
 def is_state(term: Term) -> bool:
@@ -136,12 +146,12 @@ MAX_UNROLLED = 8
 """Up to so many steps after the state that varies are written out instead of as a recurrence."""
 
 
-def _state(term: Term, wrt: Term) -> Variable:
+def _state(term: Term, wrt: Term, number: str) -> Variable:
     """A state of a recurrence: the later states follow from it, the earlier ones are held fixed."""
     whole = wrt.args[0] if wrt.op is ops.PART else wrt
     loop: Loop = whole.attr
     name = "zeta" if wrt.is_scalar or wrt.is_vector else "Z"
-    stand_in = build.sym(Symbol(name, wrt.rows, wrt.cols, frozenset(), "hidden"))
+    stand_in = build.sym(Symbol(name + number, wrt.rows, wrt.cols, frozenset(), "hidden"))
     begin = stand_in
     if wrt.op is ops.PART:
         which, *shapes = wrt.attr
@@ -218,14 +228,18 @@ def _going_on(whole: Term, node: Term, start: Term, count: Fraction | None) -> T
     return value
 
 
-def _expression(system: System, term: Term, wrt: Term) -> Variable:
+def _expression(system: System, term: Term, wrt: Term, number: str) -> Variable:
     if wrt.op in (ops.NUM, ops.CONST, ops.EYE, ops.ZEROS, ops.ONES, ops.INT):
         raise MatcalcError("a derivative is taken with respect to something that can vary, not a constant")
-    stand_in = build.sym(Symbol("Z" if not wrt.is_vector else "z", wrt.rows, wrt.cols, _kept(system, wrt), "hidden"))
-    solved = _invert(system, wrt, stand_in)
-    if solved is not None:
-        inner, value = solved
-        return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt})
+    name = ("Z" if not wrt.is_vector else "z") + number
+    stand_in = build.sym(Symbol(name, wrt.rows, wrt.cols, _kept(system, wrt), "hidden"))
+    inner, is_part = _inmost(wrt)
+    if is_part and (inner.op is ops.MEMBER or is_state(inner)):
+        raise MatcalcError(f"{wrt} is a part of {inner}: differentiate by {inner}, and take that part of the result")
+    if inner.op is ops.SYM:
+        fixed = build.sym(with_changes(inner.attr, role="hidden"))
+        value = _invert(system, wrt, stand_in, {inner: fixed})
+        return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt, fixed: inner})
     inside = replace_run(term, wrt, stand_in)
     if not contains(inside, stand_in):
         return Variable(wrt, stand_in, notes=[f"{wrt} does not occur in the expression"])
@@ -234,23 +248,65 @@ def _expression(system: System, term: Term, wrt: Term) -> Variable:
     return Variable(wrt, stand_in, back={stand_in: wrt}, notes=notes, visible=stand_in)
 
 
-def _invert(system: System, wrt: Term, stand_in: Term) -> tuple[Term, Term] | None:
-    """``(S, g(Z))`` when ``wrt`` is an invertible function of one variable S, with Z in its place."""
-    value = stand_in
-    while wrt.op is not ops.SYM:
-        if wrt.op is ops.INV:
-            value = build.inv(value)
-        elif wrt.op is ops.TRANSPOSE:
-            value = build.transpose(value)
-        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "symmetric"):
-            n = wrt.args[0].rows
-            value = build.unvec(build.mul(build.duplication(n), value), n, n)
-        elif wrt.op is ops.VECH and system.facts.has(wrt.args[0], "lower"):
-            n = wrt.args[0].rows
-            value = build.unvec(build.mul(build.transpose(build.elimination(n)), value), n, n)
-        elif wrt.op is ops.SCALE and wrt.args[0].op is ops.NUM:
-            value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
-        else:
-            return None
+def _inmost(wrt: Term) -> tuple[Term, bool]:
+    """The variable of which an expression is a function of one argument, and whether it is a part of it."""
+    is_part = False
+    while wrt.op in PARTS or wrt.op in ONE_TO_ONE or (wrt.op is ops.SCALE and wrt.args[0].op is ops.NUM):
+        is_part = is_part or wrt.op in PARTS
         wrt = wrt.args[-1]
-    return wrt, value
+    return wrt, is_part
+
+
+def _invert(system: System, wrt: Term, value: Term, fixed: dict[Term, Term]) -> Term:
+    """The variable S in ``wrt`` as g(Z): an invertible function of S, or a part of it, has the ``value`` Z.
+
+    What is outside of the part stays; what the part was before is written in a copy of S that does not vary.
+    """
+    while wrt.op is not ops.SYM:
+        inner = wrt.args[-1]
+        if wrt.op is ops.VECH and system.facts.has(inner, "symmetric"):
+            value = build.unvec(build.mul(build.duplication(inner.rows), value), inner.rows, inner.rows)
+        elif wrt.op is ops.VECH and system.facts.has(inner, "lower"):
+            value = _at_triangle(wrt, value)
+        elif wrt.op in PARTS:
+            before = build.smul(build.MINUS_ONE_NUM, replace(wrt, fixed))
+            value = build.add(inner, PARTS[wrt.op](wrt, build.add(value, before)))
+        elif wrt.op in ONE_TO_ONE:
+            value = ONE_TO_ONE[wrt.op](wrt, value)
+        else:
+            value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
+        wrt = inner
+    return value
+
+
+def _at_entry(part: Term, value: Term) -> Term:
+    (i, j), (rows, cols) = part.attr, part.args[0].shape
+    return build.smul(value, build.mul(build.basis(i, rows), build.transpose(build.basis(j, cols))))
+
+
+def _at_slice(part: Term, value: Term) -> Term:
+    (a, b, c, d), (rows, cols) = part.attr, part.args[0].shape
+    left, right = build.submatrix(build.eye(rows), a, b, 1, rows), build.submatrix(build.eye(cols), c, d, 1, cols)
+    return build.mul(build.mul(build.transpose(left), value), right)
+
+
+def _at_triangle(part: Term, value: Term) -> Term:
+    n = part.args[0].rows
+    return build.unvec(build.mul(build.transpose(build.elimination(n)), value), n, n)
+
+
+PARTS: dict[Op, Callable[[Term, Term], Term]] = {
+    ops.ENTRY: _at_entry,
+    ops.SLICE: _at_slice,
+    ops.DIAGONAL: lambda part, value: build.diag(value),
+    ops.VECH: _at_triangle,
+}
+"""Functions that take a part of a matrix: from a change of the part, that of the matrix."""
+
+ONE_TO_ONE: dict[Op, Callable[[Term, Term], Term]] = {
+    ops.INV: lambda whole, value: build.inv(value),
+    ops.TRANSPOSE: lambda whole, value: build.transpose(value),
+    ops.VEC: lambda whole, value: build.unvec(value, *whole.args[0].shape),
+    ops.UNVEC: lambda whole, value: build.vec(value),
+}
+"""Functions that can be undone: from the value, the argument."""

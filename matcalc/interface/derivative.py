@@ -316,7 +316,8 @@ class Derivative:
         function, answer, wrt = self._function, self._derived.term, self._wrt
         kind = structure(self.system, wrt) if self.structured else None
         point = None
-        if is_state(wrt):  # the later states follow from a variable that has the value of this one
+        if is_state(wrt) or (where.visible is not None and kind is None):
+            # what is seen of it, or follows from it, varies with a variable that has its value
             function, wrt, point = where.enter(function), where.target, wrt
         elif wrt.op not in (ops.SYM, ops.MEMBER):  # a sub-expression: a variable of its own takes its place
             function, answer, wrt = where.enter(function), where.enter(answer), where.target
