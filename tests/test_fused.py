@@ -108,6 +108,10 @@ def test_views_and_transposes_are_taken():
     assert f(A=A[:0], B=B[:, :0]).shape == (4, 0)
 
 
+def test_a_view_and_what_it_is_of_are_one_input():
+    compare(mc.parse("exp(x) .* tanh(vec(x')) + x", where="x: vector(n)").term, 0)
+
+
 def test_sums_over_many_entries_are_accurate():
     f = fused(mc.parse("sum(x.^2 .+ 1/10)", where="x: vector(n)").term)
     assert abs(f(x=np.zeros(10**6)) / 1e5 - 1) < 1e-13

@@ -180,7 +180,8 @@ class FusedWriter(NumpyWriter):
             kind, names = ("c", kernel.numbers) if term.is_scalar else ("a", kernel.arrays)
             text = (outside.get(key) or self.values[key]).text
             inside[key] = text if speaking(text) else f"{kind}{len(names)}"
-            names.append(inside[key])
+            if inside[key] not in names:  # vec(x') is x
+                names.append(inside[key])
             given[inside[key]] = text
             return inside[key]
 
