@@ -301,6 +301,9 @@ PARTS = "A: matrix(m,n); x: vector(n); y: vector(m); P: posdef(n); X: matrix(n,p
         ("sum(i=1..n, x[i]^2)", "x[j]", "2*x[j]"),
         ("logdet(P)", "diag(P)", "diag(inv(P))"),
         ("vec(X')", "vec(X)", "commutation(n,p)"),
+        ("norm(A*x - y)^2", "[x; y]", "2*[A, -eye(m)]'*(A*x - y)"),
+        ("x'*A'*A*x", "A*x", "2*A*x"),
+        ("A*x*y'*A*x", "A*x", "A*x*y' + (y'*A*x)*eye(m)"),
     ],
 )
 def test_by_a_part_of_a_variable_all_of_it_is_seen(function: str, wrt: str, answer: str) -> None:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from ..errors import MatcalcError, NotDifferentiable
 from ..rewriting.match import FLAT
 from ..terms import build, ops
-from ..terms.dims import Dim, Index, dim, known_nonnegative
+from ..terms.dims import ONE, Dim, Index, dim, known_nonnegative
 from ..terms.ops import Op
 from ..terms.symbols import Family, Loop, Symbol
 from ..terms.term import Term
@@ -68,22 +68,32 @@ def _renamed(term: Term, old: Family, new: Family) -> Term:
 
 
 def replace_run(term: Term, part: Term, new: Term) -> Term:
-    """Replace a sub-expression, also where it is a run of the factors of a product or some of the addends of a sum."""
+    """Replace a sub-expression, also where it is a run of the factors of a product or some of the addends of a sum.
+
+    A run of factors may also be the transpose of the sub-expression: ``x'*A'`` is that of ``A*x``.
+    """
+    runs = [(part.args, new)]
+    if part.op is ops.MUL:
+        turned = tuple(build.transpose(factor) for factor in reversed(part.args))
+        runs += [(turned, build.transpose(new))] if turned != part.args else []
 
     def change(node: Term, args: tuple[Term, ...]) -> Term | None:
         if node is part:
             return new
-        if node.op is not part.op or node.op not in FLAT or len(args) <= len(part.args):
+        if node.op is not part.op or node.op not in FLAT or len(args) < len(part.args):
             return None
-        count = len(part.args)
         if node.op.commutative:
             if all(a in args for a in part.args):
                 return build.with_args(node, (new, *(a for a in args if a not in part.args)))
             return None
-        for start in range(len(args) - count + 1):
-            if args[start : start + count] == part.args:
-                return build.with_args(node, (*args[:start], new, *args[start + count :]))
-        return None
+        factors, start = list(args), 0
+        while start < len(factors):
+            for run, value in runs:
+                if factors[start : start + len(run)] == [*run]:
+                    factors[start : start + len(run)] = [value]
+                    break
+            start += 1
+        return build.with_args(node, tuple(factors)) if len(factors) < len(args) else None
 
     return rebuild(term, change)
 
@@ -240,11 +250,15 @@ def _expression(system: System, term: Term, wrt: Term, number: str) -> Variable:
         fixed = build.sym(with_changes(inner.attr, role="hidden"))
         value = _invert(system, wrt, stand_in, {inner: fixed})
         return Variable(wrt, stand_in, forward={inner: value}, back={stand_in: wrt, fixed: inner})
+    if wrt.op is ops.BLOCK and len(set(wrt.args)) == len(wrt.args) and all(_is_free(system, a) for a in wrt.args):
+        forward = _stacked(wrt, stand_in)
+        return Variable(wrt, stand_in, forward=forward, back={b: a for a, b in forward.items()} | {stand_in: wrt})
     inside = replace_run(term, wrt, stand_in)
+    held = ", ".join(sorted({t.attr.name for t in postorder(wrt) if t.op is ops.SYM and contains(inside, t)}))
     if not contains(inside, stand_in):
-        return Variable(wrt, stand_in, notes=[f"{wrt} does not occur in the expression"])
-    held = sorted({str(t.attr.name) for t in postorder(wrt) if t.op is ops.SYM and contains(inside, t)})
-    notes = [f"{', '.join(held)} held fixed where not part of {wrt}"] if held else []
+        notes = [f"{wrt} does not occur in the expression" + (f", with {held} held fixed" if held else "")]
+        return Variable(wrt, stand_in, notes=notes)
+    notes = [f"{held} held fixed where not part of {wrt}"] if held else []
     return Variable(wrt, stand_in, back={stand_in: wrt}, notes=notes, visible=stand_in)
 
 
@@ -277,6 +291,24 @@ def _invert(system: System, wrt: Term, value: Term, fixed: dict[Term, Term]) -> 
             value = build.smul(build.power_of(wrt.args[0], build.MINUS_ONE_NUM), value)
         wrt = inner
     return value
+
+
+def _is_free(system: System, term: Term) -> bool:
+    return term.op is ops.SYM and not is_structured(system, term)
+
+
+def _stacked(blocks: Term, value: Term) -> dict[Term, Term]:
+    """Variables in blocks as the blocks of a matrix."""
+    forward: dict[Term, Term] = {}
+    width = blocks.attr.cols
+    top = ONE
+    for start in range(0, len(blocks.args), width):
+        row, left = blocks.args[start : start + width], ONE
+        for one in row:
+            forward[one] = build.submatrix(value, top, top + one.rows - 1, left, left + one.cols - 1)
+            left = left + one.cols
+        top = top + row[0].rows
+    return forward
 
 
 def _at_entry(part: Term, value: Term) -> Term:
