@@ -109,3 +109,13 @@ def test_an_undeclared_direction_has_the_shape_that_fits() -> None:
     assert gradient.jvp("v").function("numpy").arguments == ("A", "v", "x")
     with pytest.raises(mc.ShapeError, match=r"A is m×n, it has to be n×p"):
         product.jvp("A")
+
+
+def test_sizes_of_an_expression_are_numbers_in_the_strings_beside_it() -> None:
+    x = mc.vector("x", "n")
+    assert str(mc.derivative("norm(x)^2/n", x)) == "2*x/n"
+    mean = mc.parse("norm(A*x)^2/n", "A: matrix(m,n); x: vector(n)")
+    assert str(mean.subs({"n": "3"})) == "1/3*norm(A*x)^2"
+    assert str(mean.subs({"x": "2*x + a"})) == "norm(A*(a + 2*x))^2/n"
+    with pytest.raises(mc.UnknownName, match="t does not occur"):
+        mean.subs({"t": "1"})

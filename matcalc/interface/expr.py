@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Union
 
 from ..bounds import bounded
-from ..errors import ShapeError
+from ..errors import ShapeError, UnknownName
 from ..terms import build, walk
 from ..terms.dims import Dim, dim
 from ..terms.symbols import Symbol
@@ -160,17 +160,23 @@ class Expr:
 
     @bounded
     def subs(self, values: Mapping[str, str | ExprLike]) -> Expr:
-        """Replace variables (and sizes) by name.  Raises :class:`ShapeError` where a shape does not fit."""
+        """Replace variables (and sizes) by name; undeclared names in the values have the shape that fits.
+
+        Raises :class:`ShapeError` where a shape does not fit, :class:`UnknownName` for what does not occur.
+        """
+        from ..language.elaborate import parse_expression, parse_fitting
         from .library import scope_of
 
         scope = scope_of(self)
-        from ..language.elaborate import parse_expression
 
         terms: dict[Term, Term] = {}
         atoms = {}
         for name, value in values.items():
-            target = parse_expression(name, scope).term
-            new = parse_expression(value, scope).term if isinstance(value, str) else expr(value).term
+            read = parse_expression(name, scope.copy())
+            if read.assumed:
+                raise UnknownName(f"{', '.join(read.assumed)} does not occur in the expression")
+            target = read.term
+            new = parse_fitting(value, scope, target.shape).term if isinstance(value, str) else expr(value).term
             size = build.as_dim(target)
             if size is not None and size.atom is not None:
                 as_size = build.as_dim(new)

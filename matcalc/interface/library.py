@@ -14,9 +14,10 @@ from ..language.elaborate import Elaborated, Elaboration, parse_expression, pars
 from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..terms import ops
+from ..terms.dims import Name
 from ..terms.symbols import Family
 from ..terms.term import Term
-from ..terms.walk import postorder
+from ..terms.walk import free_atoms, postorder
 from .derivative import CHECKABLE, Derivative
 from .expr import Expr, IndexNames
 from .operations import FORMS, is_apart, new_scope, reads_within
@@ -48,6 +49,11 @@ def _adopt(scope: Scope, term: Term) -> None:
             scope.symbols.setdefault(node.attr.name, node.attr)
         elif node.op is ops.MEMBER:
             scope.symbols.setdefault(node.attr.family.name, node.attr.family)
+    names = {atom.name for atom in free_atoms(term) if isinstance(atom, Name)} - scope.known()
+    scope.integers |= names
+    scope.sizes |= {
+        a.name for node in postorder(term) for d in node.shape for a in d.atoms() if isinstance(a, Name)
+    } & names
 
 
 def _assume_all(scope: Scope, assume: str | Sequence[str]) -> None:
