@@ -7,7 +7,7 @@ them all, settle what is open, build them.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -380,6 +380,7 @@ class _Search:
         self.best: dict[str, str] = {}
         self.excluded: list[dict[str, str]] = []
         self.names: dict[str, None] = {}
+        self.turned: set[str] = set()
         self.budget = MAX_WORK
         self.restarted = False
 
@@ -387,6 +388,7 @@ class _Search:
         """The attempt failed on the kinds that it had met."""
         names = _undeclared(state)
         self.names.update(dict.fromkeys(names))
+        self.turned |= state.turned
         self.excluded.append({name: state.locals[name].kind for name in names})
 
     def learn(self, state: Inference, kinds: dict[str, str], error: ShapeError) -> None:
@@ -408,7 +410,7 @@ class _Search:
         self.names.update(dict.fromkeys(_undeclared(state)))
         while True:
             self.restarted = False
-            for kinds in _assignments(self._alternatives(integers)):
+            for kinds in _assignments(self._alternatives(integers), self.turned):
                 if self.budget <= MAX_WORK // 2 or self.restarted:
                     break
                 if self._open(kinds):
@@ -446,13 +448,14 @@ def _undeclared(state: Inference) -> list[str]:
     return [name for name, local in state.locals.items() if not local.declared]
 
 
-def _assignments(names: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+def _assignments(names: Mapping[str, tuple[str, ...]], turned: Collection[str]) -> Iterator[dict[str, str]]:
     """All choices of kinds, those with few changes from the first choices first.
 
-    Among as many changes, scalars that become vectors come first, and capital letters last.
+    Among as many changes, scalars that become vectors come first, then vectors that nothing transposes (the b of
+    ``w'*x + b``), and capital letters last.
     """
     first = {name: kinds[0] for name, kinds in names.items()}
-    ordered = sorted(names, key=lambda name: ("scalar", "vector", "matrix").index(first[name]))
+    ordered = sorted(names, key=lambda name: (("scalar", "vector", "matrix").index(first[name]), name in turned))
     for count in range(len(names) + 1):
         for changed in combinations(ordered, count):
             for kinds in product(*(names[name][1:] for name in changed)):

@@ -40,6 +40,8 @@ class Inference(Names):
         self.index_names: list[tuple[Index, str]] = []
         self.notes: list[str] = []
         self.transposed = False
+        self.turned: set[str] = set()
+        """Names that are transposed by themselves."""
         self.frames = 0
         self.visited = 0
 

@@ -59,8 +59,14 @@ def same(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
 
 def transpose(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
     """``A'``."""
+    _turn(inference, node.parts[0])
     rows, cols = yield inference.shape(node.parts[0], frame)
     return cols, rows
+
+
+def _turn(inference: Inference, node: Node) -> None:
+    if node.kind == "name":
+        inference.turned.add(ascii_name(str(node.parts[0])))
 
 
 def superscript(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
@@ -79,6 +85,7 @@ def power(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
         return _entrywise(inference, shape, other, (base, base), exponent, frame)
     mark = _transposition(inference, exponent, frame)
     if mark:
+        _turn(inference, base)
         frame.how[node] = mark
         if mark == "inverse transpose":
             inference.square(shape, base, frame, "the inverse")
