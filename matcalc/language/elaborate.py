@@ -13,7 +13,7 @@ from itertools import combinations, product
 
 from ..errors import LimitExceeded, ShapeError
 from ..terms import build, ops
-from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim
+from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim, known_nonnegative
 from ..terms.symbols import Family, Symbol
 from ..terms.term import Term
 from ..terms.walk import free_atoms, postorder
@@ -23,6 +23,7 @@ from .kinds import SQUARE_FACTS
 from .meanings import Local, NeedsIntegerError, default_kinds
 from .names import ascii_name
 from .parser import parse_syntax
+from .range_shapes import last_place
 from .recurrence import Hint, Pair, Recurrence
 from .recurrence_shapes import recurrences
 from .scope import Scope
@@ -232,6 +233,7 @@ class Elaboration:
         if self.patterns:
             self._complete()
             return
+        self._fill_ranges()
         self._name_sizes()
         self._refuse_indexed()
         for name, local in state.locals.items():
@@ -266,6 +268,21 @@ class Elaboration:
         for number in range(sizes.count):
             for hole in sizes.open_holes([dim(Hole(number))]):
                 sizes.solved[hole] = dim(Name(sizes.labels.get(hole, f"size.{hole.number}")))
+
+    def _fill_ranges(self) -> None:
+        """The x of sum(i=1..n, x[i]) has the n entries that are asked for."""
+        sizes = self.state.sizes
+        asked: dict[Hole, list[Dim]] = {}
+        for side, at in self.state.entries:
+            last = last_place(sizes.resolve(at))
+            for hole in sizes.open_holes([side]):
+                if last is not None and dim(hole) is sizes.resolve(side) and not sizes.open_holes([last]):
+                    asked.setdefault(hole, []).append(last)
+        for hole, places in asked.items():
+            for last in places:
+                if all(known_nonnegative(last - other) for other in places):
+                    sizes.solved[hole] = last
+                    break
 
     def _name_sizes(self) -> None:
         taken: set[str] | None = None

@@ -59,6 +59,8 @@ def index(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
         )
     if len(dims) > 2:
         raise ShapeError("an entry has at most two indices")
+    sides = shape if len(dims) == 2 else shape[1:] if shape[0] is ONE else shape[:1]
+    inference.entries += zip(sides, dims, strict=True)
     return SCALAR
 
 

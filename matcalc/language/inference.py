@@ -42,6 +42,8 @@ class Inference(Names):
         self.transposed = False
         self.turned: set[str] = set()
         """Names that are transposed by themselves."""
+        self.entries: list[tuple[Dim, Dim]] = []
+        """Sides of what is indexed, and the place in them that is asked for."""
         self.frames = 0
         self.visited = 0
 

@@ -148,3 +148,18 @@ def extent(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
     frame.dims[node] = [(yield from integer_call(inference, node, frame))]
     frame.how[node] = "size"
     return SCALAR
+
+
+def last_place(at: Dim) -> Dim | None:
+    """The last of the places ``at`` for all values of the indices in it; None where that is not known."""
+    if not at.indices:
+        return None
+    while at.indices:
+        index = max((a for a in at.atoms() if isinstance(a, Index)), key=lambda a: a.key)
+        rest, names = at - dim(index), [a for a in index.hi.atoms() if isinstance(a, Name)]
+        if index in rest.atoms() or not known_nonnegative(rest + index.lo - 1):
+            return None
+        if index.step < 0 or not known_nonnegative(index.hi - index.lo + 1, names):
+            return None
+        at = rest + index.hi
+    return at
