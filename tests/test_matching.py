@@ -126,7 +126,8 @@ def test_functions():
     assert found("[x] d(phi(A)) -> phi'(A) .* dA", "s") == []
     assert found("[x] phi(A)*phi(B) -> phi(A*B)", "phi(A)*phi(B)") == ["phi(A*B)"]
     assert found("[x] phi(A)*phi(B) -> phi(A*B)", "phi(A)*psi(B)") == []
-    assert found("[x] phi(A') -> phi(A)'", "exp(M')") == []
+    assert found("[x] phi(A') -> phi(A)'", "exp(M')") == ["exp(M)'"]  # functions with a name too
+    assert found("[x] phi(A) + phi'(A) -> phi'(A) + phi(A)", "exp(M) + sin(M)") == []  # unless it has a derivative
 
 
 def test_derivatives_of_a_function():

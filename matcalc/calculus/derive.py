@@ -54,8 +54,13 @@ def derivative(system: System, term: Term, wrt: Term, structured: bool = False) 
     if not term.is_scalar:
         return jacobian(system, term, wrt, structured)
     found = gradient(system, term, wrt, structured)
-    row = system.simplify(build.transpose(build.vec(found.term)))
-    return Derived(row, found.conditions, found.notes)
+    return Derived(as_row(system, found.term, wrt), found.conditions, found.notes)
+
+
+def as_row(system: System, found: Term, wrt: Term) -> Term:
+    """The row vec(gradient)ᵀ, in which the gradient is seen; by vech(S) it is a product, which is presented."""
+    row = system.simplify(build.transpose(build.vec(found)))
+    return present(system, row) if wrt.op is ops.VECH else row
 
 
 def hessian(system: System, term: Term, wrt: Term, structured: bool = False) -> Derived:

@@ -276,7 +276,7 @@ class Presenter:
         if term.op is ops.SUM:
             product = contracted(term, self.simplify)
             if product is not None:
-                yield product, 0
+                yield self.simplify(product), 0
         for form in (term, *self._transposed_inside(term)):
             yield form, 0
             for applied in self.rows.alternatives(form):
@@ -298,11 +298,12 @@ class Presenter:
             whole = _sums_elsewhere(start)
             for kept in dict.fromkeys((whole | _sums_repeated(start), whole, frozenset[Term]())):
                 out = multiplied_out(start, MAX_PRODUCED, self.simplify, kept) or self.simplify(start)
-                if start is term and not kept and addends == (len(out.args) if out.op is ops.ADD else 1):
+                fused = _kroneckers(out) < _kroneckers(start)
+                if start is term and not (kept or fused) and addends == (len(out.args) if out.op is ops.ADD else 1):
                     continue
                 if out is not term:
                     number, core = coefficient(self._contracted(out))
-                    merged = core.op is not ops.ADD
+                    merged = core.op is not ops.ADD or fused
                     yield build.smul(build.num(number), self.collect(core)), 2 if start is term and not merged else 0
 
     def _contracted(self, term: Term) -> Term:
@@ -360,6 +361,11 @@ def _one_sign(term: Term) -> Term:
                 build.add(*(evened(a, both, True) for a in new.args)) if new.op is ops.ADD else evened(new, both)
             )
     return made[term]
+
+
+def _kroneckers(term: Term) -> int:
+    """How many Kronecker products a term has; multiplied out, two in a row are one."""
+    return sum(node.op is ops.KRON for node in postorder(term))
 
 
 def _all_transposed(total: Term) -> bool:

@@ -119,8 +119,8 @@ class System:
         op = node.op
         if op in FLAT and op not in _PLACED:
             return Local(self._flat_rule(op), tuple(_one_by_one(node, moving)), ())
-        if op is ops.MPOW and 2 <= (node.attr.constant or 0) <= MAX_FACTORS:
-            return Local("d-power", tuple(_powers(node)), ())
+        if op is ops.MPOW and 2 <= abs(node.attr.constant or 0) <= MAX_FACTORS:
+            return Local("d-power" if node.attr.constant > 0 else "d-negative-power", tuple(_powers(node)), ())
         if op is ops.PROD and not node.is_scalar:
             return Local("d-ordered-product", (_one_factor(node),), (), frozenset((node.attr.index,)))
         if op in _PLACED:
@@ -239,11 +239,13 @@ def _one_by_one(node: Term, moving: set[Term]) -> Iterator[Term]:
 
 
 def _powers(node: Term) -> Iterator[Term]:
-    """The products A^r*dA*A^(k-1-r) of a power with a small number as exponent."""
+    """The products A^r*dA*A^(k-1-r) of a power with a small number k as exponent, -A^-r*dA*A^(k-1+r) for k < 0."""
     base = node.args[0]
-    count = int(node.attr.constant)
-    for r in range(count):
-        yield build.mul(build.mpow(base, r), build.diff(base), build.mpow(base, count - 1 - r))
+    k = int(node.attr.constant)
+    for r in range(k):
+        yield build.mul(build.mpow(base, r), build.diff(base), build.mpow(base, k - 1 - r))
+    for r in range(1, 1 - k):
+        yield build.neg(build.mul(build.mpow(base, -r), build.diff(base), build.mpow(base, k - 1 + r)))
 
 
 def _one_factor(node: Term) -> Term:

@@ -129,7 +129,7 @@ class Derivative:
             return self.expr
         if self.form == "hessian":
             return self._shown(self._find("jacobian").term)
-        return self._shown(self.system.simplify(build.transpose(build.vec(self._derived.term))))
+        return self._shown(derive.as_row(self.system, self._derived.term, self._wrt))
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

@@ -19,7 +19,7 @@ from ..language.parser import parse_syntax
 from ..language.scope import Scope
 from ..language.syntax import Node
 from ..resources import data_dir
-from ..terms import ops
+from ..terms import build, ops
 from ..terms.dims import Dim, Index, Name, dim
 from ..terms.symbols import Family, Unknown
 from ..terms.term import Term
@@ -157,7 +157,7 @@ class _Reader:
                 result = work.build(right_parts[-1])
             elif right_parts:
                 result = self._matrix(work, right_parts)
-        built_left, built_right = work.build(left), work.build(right)
+        built_left, built_right = _of_known_functions(work.build(left), work.build(right))
         if built_left.shape != built_right.shape:
             raise self._refuse(
                 f"[{name}] the sides have shapes {built_left.rows}×{built_left.cols} and "
@@ -216,7 +216,7 @@ class _Reader:
         self._require(work, guard)
         work.settle()
         work.freeze()
-        built = work.build(term)
+        (built,) = _of_known_functions(work.build(term))
         if is_variable(built) or built.op is ops.MEMBER:
             raise self._refuse(f"[{name}] a fact about a bare variable would hold of everything", term)
         self._guards_scoped(name, built, guard, work)
@@ -271,6 +271,22 @@ class _Reader:
             unbound = {str(a) for d in (guard.left, guard.right) for a in d.atoms()} - variables(left)
             if unbound:
                 raise self._refuse(f"[{name}] only in a guard: {', '.join(sorted(map(str, unbound)))}", condition)
+
+
+def _of_known_functions(*sides: Term) -> tuple[Term, ...]:
+    """The sides of a row that says nothing of derivatives: its functions may be those that have a name too."""
+    parts = postorder(*sides)
+    functions = [t for t in parts if isinstance(t.attr, Unknown)]
+    if not functions or any(t.attr.order for t in functions):
+        return sides
+    made: dict[Term, Term] = {}
+    for part in parts:
+        args = tuple(made[a] for a in part.args)
+        if isinstance(part.attr, Unknown):
+            made[part] = build.fun(part.attr._replace(known=True), *args)
+        else:
+            made[part] = part if args == part.args else build.with_args(part, args)
+    return tuple(made[side] for side in sides)
 
 
 def _exchanges(left: Term, right: Term) -> bool:

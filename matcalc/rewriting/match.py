@@ -233,14 +233,16 @@ def _match_attr(pattern: Any, subject: Any, b: Bindings) -> Bindings | None:
 
 
 def _match_function(pattern: Unknown, subject: Any, b: Bindings) -> Bindings | None:
-    if not isinstance(subject, Unknown):
+    if not isinstance(subject, Unknown) and not pattern.known:
         return None
     if pattern.role != "pattern":
         return b if pattern == subject else None
     key = ("function", pattern.name)
-    base = Unknown(subject.name, subject.order - pattern.order, subject.role)
-    if base.order < 0:
-        return None
+    base: Unknown | str = subject
+    if isinstance(subject, Unknown):
+        base = Unknown(subject.name, subject.order - pattern.order, subject.role)
+        if base.order < 0:
+            return None
     found = b.get(key)
     if found is None:
         return {**b, key: base}
@@ -483,8 +485,8 @@ def _free_level(b: Bindings) -> int:
 
 def _instantiate_attr(attr: Any, b: Bindings) -> Any:
     if isinstance(attr, Unknown) and attr.role == "pattern":
-        base: Unknown = b[("function", attr.name)]
-        return Unknown(base.name, base.order + attr.order, base.role)
+        base: Unknown | str = b[("function", attr.name)]
+        return base if isinstance(base, str) else Unknown(base.name, base.order + attr.order, base.role)
     if isinstance(attr, Dim):
         return _known(attr, b)
     if isinstance(attr, Atom):

@@ -72,11 +72,15 @@ class Member(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """The ``order``-th derivative of an unknown scalar function, applied entry by entry."""
+    """The ``order``-th derivative of an unknown scalar function, applied entry by entry.
+
+    ``known``: the variable of a rule that also takes functions with a name, such as exp.
+    """
 
     name: str
     order: int
     role: str = "variable"
+    known: bool = False
 
     def derivative(self) -> Unknown:
         """The next derivative, ``phi'`` of ``phi``."""

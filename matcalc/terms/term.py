@@ -127,6 +127,8 @@ def _stable(attr: Any) -> str:
         return f"{attr.index.level}:{attr.index.lo}..{attr.index.hi}:{attr.step}"
     if isinstance(attr, Loop):
         return f"{attr.index.level}:{attr.step}:{attr.first}:{attr.at}:{attr.slot.stable}"
+    if isinstance(attr, Unknown):
+        return f"{attr.name},{attr.order},{attr.role}{',known' * attr.known}"
     if isinstance(attr, tuple):
         return ",".join(str(part) for part in attr)
     return str(attr)
