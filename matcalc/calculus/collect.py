@@ -326,6 +326,27 @@ def _blocks(total: Term) -> Iterable[Term]:
             yield build.add(whole, *(a for a in total.args if a not in addends))
 
 
+def _written_out(total: Term) -> Iterable[Term]:
+    """``A + B + (A + B)*C`` as ``(A + B)*(C + I)``: a sum is a factor of one addend, and there written out."""
+    there = {core: number for number, core in map(coefficient, total.args)}
+    for addend in total.args:
+        part = split(addend)
+        if part.kind is not ops.MUL:
+            continue
+        for factor, rest, last in (
+            (part.factors[0], part.factors[1:], False),
+            (part.factors[-1], part.factors[:-1], True),
+        ):
+            inside = list(map(coefficient, factor.args)) if factor.op is ops.ADD else []
+            ratios = {Fraction(there.get(core, 0)) / Fraction(number) for number, core in inside}
+            if len(ratios) != 1 or not (ratio := ratios.pop()) or rest[0].rows is not rest[-1].cols:
+                continue
+            cores = {core for _, core in inside}
+            left = build.add(build.smul(build.num(ratio), build.eye(rest[0].rows)), join(part._replace(factors=rest)))
+            whole = build.mul(left, factor) if last else build.mul(factor, left)
+            yield build.add(whole, *(a for a in total.args if a is not addend and coefficient(a)[1] not in cores))
+
+
 def _summand(addend: Term, whole: Term) -> tuple[Index, Term]:
     """The index of the sum that is a factor of an addend, and what the addend adds up."""
     part = split(addend)
@@ -450,7 +471,7 @@ class Collector:
                 rest = self(self.simplify(build.add(*map(common.take, common.members))))
                 others = [a for i, a in enumerate(core.args) if i not in common.members]
                 yield build.smul(build.num(number), build.add(self.simplify(common.put(rest)), *others))
-        for other in (*squared(core, self.simplify), *_blocks(core), *self._one_sum(core)):
+        for other in (*squared(core, self.simplify), *_blocks(core), *_written_out(core), *self._one_sum(core)):
             yield build.smul(build.num(number), other)
         found = denominators(core)
         if self.left is not None:
