@@ -24,6 +24,7 @@ from ..terms.walk import postorder, size
 from .addends import cost, evened, join, negated, sign_inside, split, unsigned
 from .collect import Collector, with_constants
 from .contract import contracted
+from .explicit import written_out
 from .fractions import absorbed
 from .multiply import REGION, choices, multiplied_out
 from .powers import with_powers
@@ -197,6 +198,9 @@ class Presenter:
             yield (
                 ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
             )
+        explicit = written_out(node, self.simplify)
+        if explicit is not None:
+            yield "entries", explicit, 1
         if node.op is ops.ADD:
             yield from (("sum-sum", form, 1) for form in with_constants(node))
         if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
