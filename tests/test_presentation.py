@@ -56,7 +56,7 @@ def simplified(made: Term) -> Term:
         ("vec(A*F) + 2*vec(B*F)", "vec((A + 2*B)*F)"),
         ("x .* y + x .* z .* z", "x .* (y + z.^2)"),
         ("(A ⊗ F) + (A ⊗ G)", "kron(A, F + G)"),
-        ("F + s*G + C'*A*(F + s*G)", "(C'*A + eye(n))*(s*G + F)"),
+        ("F + G + (F + G)*S", "(F + G)*(S + eye(n))"),
         ("2*basis(1,2)*s + t*basis(2,2)", "[2*s; t]"),
         ("F'*F'*G + 2*(F^2)'*G", "3*F'*F'*G"),
         ("x/(x'*x) - (x'*y)*y/(x'*x)^2", "(x - (x'*y)*y/(x'*x))/(x'*x)"),
