@@ -61,8 +61,10 @@ def _entries(term: Term, made: dict[Term, _Array | None]) -> _Array | None:
     rows, cols = shape
     if term.op in LEAVES:
         at = _leaf(term, rows, cols)
-    elif term.op in BUILT and (inside := [a for p in term.args if (a := made[p]) is not None]) and len(inside) == len(
-        term.args
+    elif (
+        term.op in BUILT
+        and (inside := [a for p in term.args if (a := made[p]) is not None])
+        and len(inside) == len(term.args)
     ):
         at = _built(term, inside, rows, cols)
     else:

@@ -210,8 +210,16 @@ class Presenter:
     def _turned(self, term: Term) -> Term:
         """The transpose of an addend, as a product of the transposed factors."""
         part = split(term)
-        factors = [self.simplify(build.transpose(f)) for f in part.factors]
+        factors = [self._turned_factor(f) for f in part.factors]
         return join(part._replace(factors=tuple(factors[::-1] if part.kind is ops.MUL else factors)))
+
+    def _turned_factor(self, factor: Term) -> Term:
+        """The transpose of a factor; of ``(A' + B')^-1`` it is ``(A + B)^-1``."""
+        plain = self.simplify(build.transpose(factor))
+        if factor.op is not ops.INV or factor.args[0].op is not ops.ADD:
+            return plain
+        inside = [self.simplify(build.transpose(a)) for a in factor.args[0].args]
+        return min(plain, self.simplify(build.inv(build.add(*inside))), key=cost)
 
     # ------------------------------------------------------------ one pass from the leaves up
 
@@ -368,8 +376,8 @@ def _one_sign(term: Term) -> Term:
 
 
 def _kroneckers(term: Term) -> int:
-    """How many Kronecker products a term has; multiplied out, two in a row are one."""
-    return sum(node.op is ops.KRON for node in postorder(term))
+    """How many Kronecker and Khatri-Rao products a term has; multiplied out, two in a row are one."""
+    return sum(node.op in (ops.KRON, ops.KHATRIRAO) for node in postorder(term))
 
 
 def _all_transposed(total: Term) -> bool:
