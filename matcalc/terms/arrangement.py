@@ -36,6 +36,8 @@ def unvec(term: Term, m: DimLike, n: DimLike) -> Term:
         )
     if b is ONE:
         return term
+    if term.op is ops.ZEROS:
+        return zeros(a, b)
     if term.op is ops.VEC and term.args[0].shape == (a, b):
         return term.args[0]
     return make(ops.UNVEC, (term,), (a, b), a, b)
