@@ -175,7 +175,14 @@ class Presenter:
         if whole > MAX_NODES:
             return None
         row = _gradient_in_row(term)
-        for node in _outside_states(term):
+        nodes = _outside_states(term)
+        for node in reversed(nodes):
+            explicit = written_out(node, self._entry)
+            if explicit is not None:
+                new = replace_outermost(term, {node: explicit})
+                if size(new) < whole + any(a.op is ops.BLOCK for a in node.args):
+                    return Change("entries", new)
+        for node in nodes:
             if node in self._plain or node is row:
                 continue
             plain = True
@@ -188,6 +195,13 @@ class Presenter:
                 self._plain.add(node)
         return None
 
+    def _entry(self, scalar: Term) -> Term:
+        """An entry in its cheapest form, a number multiplied into a sum where that saves a node."""
+        plain = self.collected(self.simplify(scalar))
+        number, core = coefficient(plain)
+        out = build.add(*(build.smul(build.num(number), a) for a in core.args)) if core.op is ops.ADD else plain
+        return out if size(out) < size(plain) else plain
+
     def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
         """Other ways to write a part, and the nodes that each must save."""
         for applied in self.last_rows.alternatives(node):
@@ -198,9 +212,6 @@ class Presenter:
             yield (
                 ("scalar-transpose", turned, 1) if node.is_scalar else ("transpose-product", build.transpose(turned), 2)
             )
-        explicit = written_out(node, self.simplify)
-        if explicit is not None:
-            yield "entries", explicit, 1
         if node.op is ops.ADD:
             yield from (("sum-sum", form, 1) for form in with_constants(node))
         if node.op is ops.ADD and sum(any(f.op is ops.TRANSPOSE for f in split(a).factors) for a in node.args) > 1:
