@@ -107,13 +107,18 @@ def test_same(latex: str, plain: str) -> None:
 
 
 def test_names_that_are_declared_beside_those_of_functions() -> None:
-    where = "M: symmetric(n); v: vector(n); b: vector(m); K: vector(k); n, m: integer"
-    for latex, plain in (
-        (r"b \otimes v_{\max}\left(M\right) + b \otimes v", "kron(b, eigvecmax(M)) + kron(b, v)"),
-        (r"K_{n,n m} (v \otimes v \otimes b)", "commutation(n,n*m)*kron(v, v, b)"),
+    where = "M: symmetric(n); v: vector(n); b: vector(m); n, m: integer; "
+    for latex, plain, named in (
+        (r"b \otimes v_{\max}\left(M\right) + b \otimes v", "kron(b, eigvecmax(M)) + kron(b, v)", ""),
+        (r"K_{n,n m} (v \otimes v \otimes b)", "commutation(n,n*m)*kron(v, v, b)", ""),
+        (r"K_{n,n} (M^K v \otimes v)", "commutation(n,n)*kron(M^K*v, v)", "K: integer"),
+        (
+            r"K_{n,n} (K \otimes v) + e_1 + K_1 (v \otimes v)",
+            "commutation(n,n)*kron(K, v) + basis(1,n^2) + K[1]*kron(v, v)",
+            "K: vector(n); e: scalar",
+        ),
     ):
-        given = where.replace("K: vector(k); ", "") if "K" in latex else where
-        assert mc.parse(f"${latex}$", given).term is mc.parse(plain, given).term
+        assert mc.parse(f"${latex}$", where + named).term is mc.parse(plain, where + named).term
 
 
 REFUSED = [

@@ -176,6 +176,16 @@ def test_the_order_of_the_operands_does_not_matter(seed: int) -> None:
         ("inv(eye(n) + F*G)*F", "F*inv(eye(n) + G*F)", "the difference simplifies to 0"),
         ("sum(i=1..n, x[i]*y[i])", "x'*y", "the same normal form"),
         ("det(F*G)", "det(F)*det(G)", "the same normal form"),
+        ("exp(F')", "exp(F)'", "the same normal form"),
+        ("exp(F)[i,j]", "exp(F[i,j])", "the same normal form"),
+        ("(F .* G)[i,j]", "F[i,j]*G[i,j]", "the same normal form"),
+        ("vec(tanh(A))", "tanh(vec(A))", "the same normal form"),
+        ("diag(exp(F))", "exp(diag(F))", "the same normal form"),
+        ("exp([x; y])", "[exp(x); exp(y)]", "the same normal form"),
+        ("sum([x; y].^2)", "x'*x + y'*y", "the same normal form"),
+        ("exp(x*ones(1,m))", "exp(x)*ones(1,m)", "the same normal form"),
+        ("relu(x) + relu(-x)", "abs(x)", "the same normal form"),
+        ("det(x*y' + eye(n))", "1 + y'*x", "the same normal form"),
     ],
 )
 def test_equal_by_form(left: str, right: str, how: str) -> None:
@@ -252,3 +262,27 @@ def test_rows_and_columns_at_an_index(f: str, wrt: str, answer: str) -> None:
     found = mc.derivative(f, wrt, {**where, "A": "symmetric(n)"})
     assert found.check() or "abs" in f  # which has a kink at i = j
     assert not answer or str(found) == answer
+
+
+@pytest.mark.parametrize(
+    ("f", "wrt", "answer"),
+    [
+        ("tr(B^3)", "B", "3*(B^2)'"),
+        ("tr(B^4)", "B", "4*(B^3)'"),
+        ("sum(exp(X'*X))", "X", "2*X*exp(X'*X)"),
+        ("exp(B)[1,2]", "B", "exp(B[1,2])*basis(1,n)*basis(2,n)'"),
+        ("sum(exp(x*ones(1,m)))", "x", "m*exp(x)"),
+        ("sum(exp([x; w; z]))", "w", "exp(w)"),
+        ("norm([A*x - y; x - w; z])^2", "x", "2*(A'*(A*x - y) + x - w)"),
+        ("[x; 1]'*[B, x; x', 2]*[x; 1]", "x", "(B + B' + 4*eye(n))*x"),
+        ("sum(exp(triu(B)))", "B", "triu(exp(B))"),
+        ("logdet(x*x' + eye(n))", "x", "2*x/(x'*x + 1)"),
+        ("det(x*w' + eye(n))", "x", "w"),
+        ("y*sum(exp(B))", "B", "y*vec(exp(B))'"),
+    ],
+)
+def test_functions_powers_and_blocks(f: str, wrt: str, answer: str) -> None:
+    where = {"A, X": "matrix(m,n)", "B": "matrix(n,n)", "x, w": "vector(n)", "y": "vector(m)", "z": "vector(k)"}
+    found = mc.derivative(f, wrt, where)
+    assert found.check()
+    assert str(found) == answer

@@ -10,13 +10,14 @@ import pytest
 
 import matcalc as mc
 from golden.witness import derivation_errors
+from matcalc.calculus.induction import products_as_recurrences
 from matcalc.errors import MatcalcError
-from matcalc.numeric.check import difference, numeric_jacobian
+from matcalc.numeric.check import difference, numeric_jacobian, replay
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
 from matcalc.terms import ops
-from matcalc.terms.dims import Atom, Name
-from matcalc.terms.walk import postorder
+from matcalc.terms.dims import Atom, Index, Name
+from matcalc.terms.walk import free_atoms, postorder
 
 WHERE = {
     "phi": "function",
@@ -252,6 +253,16 @@ def test_the_product_is_the_recurrence_by_induction(case: str) -> None:
     rules = [step.rule for step in mc.derivative(expression, wrt, WHERE, let, route="vec").steps]
     assert rules[-1] == "induction over the index" and "rearrange" not in rules
     assert rules.index("product as a recurrence") < rules.index("induction hypothesis")
+
+
+def test_a_product_within_a_sum_is_a_recurrence_for_each_index() -> None:
+    """What is shown of its steps is said of any value of the outer index, and can be replayed."""
+    where = {"v[i=0..q]": "vector(n)", "A[i=0..q]": "matrix(n,n)", "x[i=0..q]": "vector(n)", "u": "vector(n)"}
+    d = mc.derivative("sum(i=0..q-1, v[i]'*prod(j=i+1..q, A[j]*diag(x[j]))*u)", "u", where)
+    steps = products_as_recurrences(d.system, d.function_expr.term)
+    assert [s.rule for s in steps[-2:]] == ["the recurrence", "product as a recurrence"]
+    assert not any(isinstance(atom, Index) for s in steps for t in (s.before, s.after) for atom in free_atoms(t))
+    assert max(replay(s.before, s.after) for s in steps) < 1e-9
 
 
 def test_fixed_steps_become_powers() -> None:

@@ -207,7 +207,7 @@ REFUSED = {
     "left side that does not fit": (
         "[one] tr(A ⊗ B) -> tr(A)*tr(B)",
         "line 5, column 10: the trace needs a square matrix, but A ⊗ B is A.r*B.r×A.c*B.c\n"
-        "  [one] tr(A ⊗ B) -> tr(A)*tr(B)\n           ^^^^^",
+        "  [one] tr(A ⊗ B) -> tr(A)*tr(B)\n           ^^^^^\nthe sizes cannot be seen from this",
     ),
     "bare variable": (
         "[one] A -> A + A",

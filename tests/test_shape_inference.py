@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+import matcalc as mc
 from matcalc.errors import MatcalcError, ShapeError, UnknownName
 from matcalc.language import elaborate
 from matcalc.language.elaborate import parse_expression
@@ -110,6 +111,8 @@ def test_the_search_is_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_ambiguous_sizes_are_an_error() -> None:
     with pytest.raises(ShapeError, match="kron"):
         parse_expression("kron(A, B)*x - y + kron(C, E)*x")
+    with pytest.raises(ShapeError, match="cannot be seen from this: declare x and y"):
+        mc.parse("kron(x, y) + a", {"a": "vector(n*p)"})
 
 
 def test_indices_and_sizes_are_integers() -> None:

@@ -49,6 +49,8 @@ def products_as_recurrences(system: System, term: Term) -> list[Step]:
 
 def _simplified(system: System, state: Term) -> list[Step]:
     """From the factor times the state before, as it is in the product, to the state in its simplified form."""
+    for outer in [atom for atom in free_atoms(state) if isinstance(atom, Index)]:  # said of any value of it
+        state = replace(state, {}, {outer: dim(_free_name(state))})
     done = system.simplify(state)
     loop, body = open_state(state)
     if done.op is not ops.STATE or done.args[1] is state.args[1]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
-from ..errors import LimitExceeded, ShapeError
+from ..errors import LimitExceeded, MatcalcError, ShapeError
 from ..terms import build, ops
 from ..terms.dims import ONE, ZERO, Dim, Index, Name, dim, known_nonnegative
 from ..terms.symbols import Family, Symbol
@@ -228,7 +228,7 @@ class Elaboration:
             self._count()
         state = self.state
         if state.sizes.waiting:
-            raise state.sizes.waiting[0][2]
+            raise self._undetermined(*state.sizes.waiting[0])
         self._settled = True
         if self.patterns:
             self._complete()
@@ -239,6 +239,14 @@ class Elaboration:
         for name, local in state.locals.items():
             self.variables[name] = self._variable(local)
         self._commit()
+
+    def _undetermined(self, left: Dim, right: Dim, error: MatcalcError) -> MatcalcError:
+        """The error of an equation such as ?*? = n*p, with whose sizes it leaves open."""
+        sizes = self.state.sizes
+        open_ones = set(sizes.open_holes((left, right)))
+        names = [n for n in _undeclared(self.state) if open_ones & set(sizes.open_holes(self.state.locals[n].shape))]
+        error.hint = "the sizes cannot be seen from this" + (f": declare {' and '.join(names)}" if names else "")
+        return error
 
     def _count(self) -> None:
         """A customary count such as N is a scalar when nothing else has to do with its sizes."""

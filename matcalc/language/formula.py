@@ -18,7 +18,7 @@ from .syntax import Node, Task
 
 if TYPE_CHECKING:
     from .inference import Inference
-    from .meanings import Frame
+    from .meanings import Frame, Meaning
 
 
 # ---------------------------------------------------------------- side by side
@@ -180,7 +180,7 @@ def subscripted(inference: Inference, node: Node, frame: Frame) -> Node:
             for name in (f"{stem}_{suffix}", f"{stem}{suffix}"):
                 if inference.is_known(name, frame):
                     return _indexed(Node("name", [name], base.start, slots[count - 1].end), slots[count:], node)
-    if known is not None:
+    if known is not None and (stem not in _OF_A_SIZE or _has_entries(known, len(slots))):
         return _split(inference, base, slots, node, frame)
     return _unknown(inference, base, slots, words, node, frame)
 
@@ -208,6 +208,17 @@ def _split(inference: Inference, base: Node, slots: list[Node], node: Node, fram
 
 
 _NAMED = {"D": "duplication", "L": "elimination"}
+_OF_A_SIZE = {*_NAMED, "K", "e"}
+"""Letters of matrices that have their sizes, or the place of their 1, as a subscript."""
+
+
+def _has_entries(meaning: Meaning, slots: int) -> bool:
+    """True when so many subscripts can be indices of what the letter means."""
+    if meaning.kind == "integer":
+        return False
+    if meaning.kind != "symbol" or meaning.value.cols is not ONE:
+        return True
+    return meaning.value.rows is not ONE and slots == 1
 
 
 def _unknown(

@@ -1,19 +1,21 @@
 """Constructors that put entries elsewhere: vec, triangles, diagonals, entries and blocks.
 
-An entry of a matrix that is written out is that entry.
+A part of a matrix that is written out in blocks, or of sums and products of such, is made of the blocks it meets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from ..errors import ShapeError
 from . import ops
-from .dims import ONE, ZERO, DimLike, dim
+from .arithmetic import smul
+from .dims import ONE, ZERO, Dim, DimLike, dim
 from .fit import mismatch, require_square, show_shape
 from .leaves import eye, half_size, num, ones, zeros
-from .products import transpose
-from .rebuild import register, with_attr
+from .products import mul, transpose
+from .rebuild import register, with_args, with_attr
 from .symbols import Grid
 from .term import Term, make
 
@@ -99,10 +101,8 @@ def entry(term: Term, i: DimLike, j: DimLike = 1) -> Term:
             raise ShapeError(f"there is no entry {at} among 1 to {length}")
     if term.op in (ops.ZEROS, ops.ONES):
         return num(0 if term.op is ops.ZEROS else 1)
-    if term.op is ops.BLOCK and a.constant and b.constant and all(arg.is_scalar for arg in term.args):
-        grid: Grid = term.attr
-        return term.args[int(a.constant - 1) * grid.cols + int(b.constant - 1)]
-    return make(ops.ENTRY, (term,), (a, b), ONE, ONE)
+    found = _of_blocks(term, (a, a, b, b))
+    return make(ops.ENTRY, (term,), (a, b), ONE, ONE) if found is None else found
 
 
 def submatrix(term: Term, i: DimLike, j: DimLike, k: DimLike = 1, l: DimLike = 1) -> Term:
@@ -125,7 +125,81 @@ def submatrix(term: Term, i: DimLike, j: DimLike, k: DimLike = 1, l: DimLike = 1
         return transpose(submatrix(term.args[0], c, d, a, b))
     if term.op is ops.ZEROS or term.op is ops.ONES:
         return with_attr(term, (), (rows, cols))
-    return make(ops.SLICE, (term,), (a, b, c, d), rows, cols)
+    found = _of_blocks(term, (a, b, c, d))
+    return make(ops.SLICE, (term,), (a, b, c, d), rows, cols) if found is None else found
+
+
+_Ranges = tuple[Dim, Dim, Dim, Dim]
+"""The first and the last row, the first and the last column."""
+
+
+def _of_blocks(term: Term, ranges: _Ranges) -> Term | None:
+    """The part with these rows and columns made of the blocks it meets; None where it is not seen which these are."""
+    a, b, c, d = ranges
+    if a is c is ONE and b is term.rows and d is term.cols:
+        return term
+    if term.op is ops.BLOCK:
+        return _blocks_met(term, ranges)
+    if term.op in (ops.ZEROS, ops.ONES):
+        return with_attr(term, (), (b - a + 1, d - c + 1))
+    if term.op is ops.MUL:
+        return _of_product(term, ranges)
+    if term.op is ops.SCALE:
+        inside = _of_blocks(term.args[1], ranges)
+        return None if inside is None else smul(term.args[0], inside)
+    if term.op in (ops.ADD, ops.HAD):
+        made: list[Term] = []
+        for arg in term.args:
+            part = _of_blocks(arg, ranges)
+            if part is None:
+                return None
+            made.append(part)
+        return with_args(term, tuple(made))
+    return None
+
+
+def _of_product(term: Term, ranges: _Ranges) -> Term | None:
+    """Rows are those of the first factor, columns those of the last."""
+    a, b, c, d = ranges
+    first, last = term.args[0], term.args[-1]
+    above = _of_blocks(first, (a, b, ONE, first.cols))
+    beside = _of_blocks(last, (ONE, last.rows, c, d))
+    if above in (None, first) and beside in (None, last):
+        return None
+    made = mul(above or first, *term.args[1:-1], beside or last)
+    a, b = (a, b) if above is None else (ONE, made.rows)
+    c, d = (c, d) if beside is None else (ONE, made.cols)
+    return submatrix(made, a, b, c, d)
+
+
+def _blocks_met(term: Term, ranges: _Ranges) -> Term | None:
+    a, b, c, d = ranges
+    grid: Grid = term.attr
+    rows = [term.args[i * grid.cols : (i + 1) * grid.cols] for i in range(grid.rows)]
+    top, bottom, above = _span([row[0].rows for row in rows], a, b)
+    left, right, before = _span([one.cols for one in rows[0]], c, d)
+    if bottom - top == grid.rows and right - left == grid.cols:
+        return None
+    met = block([row[left:right] for row in rows[top:bottom]])
+    return submatrix(met, a - above, b - above, c - before, d - before)
+
+
+def _span(sizes: Sequence[Dim], first: Dim, last: Dim) -> tuple[int, int, Dim]:
+    """From which block and to which the range lies as far as is sure, and how much is before them."""
+    ends = list(accumulate(sizes, initial=ZERO))
+    begin = max(i for i, end in enumerate(ends[:-1]) if i == 0 or _is_sure(first - end - 1, sizes))
+    stop = min(i for i, end in enumerate(ends) if i == len(sizes) or (i > begin and _is_sure(end - last, sizes)))
+    return begin, stop, ends[begin]
+
+
+def _is_sure(difference: Dim, sizes: Sequence[Dim]) -> bool:
+    """True when it is nonnegative for all blocks that are not empty."""
+    if difference.constant is not None:
+        return difference.constant >= 0
+    if any((rest := (difference + 1 - size).constant) is not None and rest >= 0 for size in sizes):
+        return True
+    known = {atom for size in sizes for atom in size.atoms()}
+    return known >= difference.atoms() and all(coefficient > 0 for _, coefficient in difference.terms)
 
 
 def block(rows: Sequence[Sequence[Term]]) -> Term:
