@@ -15,7 +15,7 @@ import numpy as np
 import matcalc as mc
 from matcalc.numeric.check import Directions, numeric_jacobian, replay
 from matcalc.numeric.evaluate import Env, evaluate
-from matcalc.rewriting.steps import DERIVATIVE, RESTRICT, Step
+from matcalc.rewriting.steps import DERIVATIVE, LEMMA, RESTRICT, Step
 from matcalc.terms import build, ops
 from matcalc.terms.dims import Name
 from matcalc.terms.symbols import Symbol
@@ -212,8 +212,8 @@ def step_error(step: Step, d: mc.Derivative, inputs: Inputs) -> float:
         at = Env(sizes={Name(name): value for name, value in inputs.sizes.items()}).size(wrt.attr.at)
         varying = [build.member(wrt.attr.family, at)]
     before, after = _sides(step)
-    if any(str(a) not in inputs.sizes for t in (before, after) for a in free_atoms(t)):  # a lemma, of any index
-        return replay(before, after, 1, varying=varying)
+    if step.kind == LEMMA and any(str(a) not in inputs.sizes for t in (before, after) for a in free_atoms(t)):
+        return replay(before, after, 1, varying=varying)  # said of any index
     env = replace(environment(inputs, before, after, wrt), differentials=Directions(0, varying))
     return difference(evaluate(after, env), evaluate(before, env))
 
