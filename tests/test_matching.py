@@ -7,6 +7,7 @@ from time import perf_counter
 
 import pytest
 
+import matcalc as mc
 from matcalc.calculus.system import System
 from matcalc.errors import LimitExceeded
 from matcalc.language.elaborate import parse_expression
@@ -269,6 +270,21 @@ def test_a_circle_is_found():
     around = rewriter(there, back)
     assert around.normalize(term("phi(A*B)")) is around.normalize(term("phi(A + B)"))
     assert len(stepwise(around, term("phi(A*B)"))) == 1
+
+
+def test_a_circle_through_a_sign_is_found():
+    there = "[there] phi(A*B) -> -phi(A + B) for A, B: square"
+    back = "[back] phi(A + B) -> -phi(A*B) for A, B: square"
+    with pytest.raises(LimitExceeded, match="go in a circle"):
+        rewriter(there, back, strict=True).normalize(term("phi(A*B)"))
+    start = term("phi(A*B)")
+    assert rewriter(there, back).normalize(start) in (start, term("-phi(A + B)"))
+
+
+def test_scalars_with_skew_matrices_have_one_order():
+    where = "B: matrix(m,n); C: skew(n); u: vector(n); y, z, b: vector(m)"
+    left, right = "(y .* z .* (B*C*u))'*(b .* y .* (B*u))", "-(b' .* y' .* (u'*B'))*(y .* z .* (B*C'*u))"
+    assert mc.equal(left, right, where=where).how == "the same normal form"
 
 
 def test_commuting_factors_under_a_trace_or_between_vectors():

@@ -188,7 +188,7 @@ class Rewriter:
         for cut in range(1, len(factors)):
             runs = {first: factors[:cut], second: factors[cut:]}
             form = self._factors(rule.right, runs)
-            keys = [f.key for f in form]
+            keys = [(f.args[1] if f.op is ops.SCALE else f).key for f in form]  # C' of a skew C is -C
             if keys < wanted:
                 smaller.append((keys, form))
         for _, form in sorted(smaller, key=lambda one: one[0]):
@@ -241,6 +241,11 @@ class Rewriter:
                     stack.append(ahead)
                 continue
             waiting = [a for a in term.args if a not in normal]
+            if waiting and not active.isdisjoint(waiting):  # rules turn T into -U and U into -T
+                if self.strict:
+                    raise LimitExceeded(f"the rules {', '.join(recent[-10:])} go in a circle")
+                normal.update({a: a for a in waiting if a in active})
+                continue
             if waiting:
                 stack.extend(waiting)
                 continue
