@@ -75,6 +75,8 @@ def test_actions() -> None:
 def test_blocks_are_refused() -> None:
     with pytest.raises(mc.MatcalcError, match="independent entries"):
         mc.hessian("tr(S*S*V)", ["S", "V"], "S: symmetric(n); V: diagonal(n)", structured=True)
+    with pytest.raises(mc.MatcalcError, match="a structure among its blocks"):
+        str(mc.derivative("norm(A*x)^2 + tr(S*A)", "[A; S]", "A: matrix(n,n); S: symmetric(n); x: vector(n)"))
 
 
 def test_two_structures_at_once() -> None:

@@ -256,6 +256,8 @@ def _expression(system: System, term: Term, wrt: Term, number: str) -> Variable:
     inside = replace_run(term, wrt, stand_in)
     held = ", ".join(sorted({t.attr.name for t in postorder(wrt) if t.op is ops.SYM and contains(inside, t)}))
     if not contains(inside, stand_in):
+        if wrt.op is ops.BLOCK and any(a.op is ops.SYM and is_structured(system, a) for a in wrt.args):
+            raise MatcalcError(f"{wrt} has a variable with a structure among its blocks: differentiate by each of them")
         notes = [f"{wrt} does not occur in the expression" + (f", with {held} held fixed" if held else "")]
         return Variable(wrt, stand_in, notes=notes)
     notes = [f"{held} held fixed where not part of {wrt}"] if held else []

@@ -246,6 +246,7 @@ class Rewriter:
                     raise LimitExceeded(f"the rules {', '.join(recent[-10:])} go in a circle")
                 normal.update({a: a for a in waiting if a in active})
                 continue
+            tick()
             if waiting:
                 stack.extend(waiting)
                 continue
@@ -256,7 +257,6 @@ class Rewriter:
                     if new is not term:
                         forward[term] = new
                         continue
-            tick()
             applied = self.apply_at_root(term)
             if applied is None:
                 normal[term] = term
