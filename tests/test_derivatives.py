@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 import matcalc as mc
@@ -324,3 +325,12 @@ def test_a_part_of_a_member_is_refused() -> None:
     found = mc.derivative("sum(i=1..N, norm(z[i])^2)", "z[1][2]", PARTS)
     with pytest.raises(mc.MatcalcError, match=r"z\[1\]\[2\] is a part of z\[1\]: differentiate by z\[1\]"):
         assert found.expr
+
+
+def test_a_power_of_an_indicator_is_the_indicator() -> None:
+    """A member that the range does not reach is not asked for, also where the whole is squared."""
+    where = {"v": "vector(p)", "rho[i=1..N]": "scalar"}
+    d = mc.derivative("(sum(i=1..N, rho[i]*ind(i = 2))*sum(v))^2", "v", where)
+    assert "ind(2 <= N)^2" not in str(d)
+    assert d.function()(rho=[3.0], v=np.ones(2)).tolist() == [0, 0]
+    assert d.function()(rho=[3.0, 2.0], v=np.ones(2)).tolist() == [16, 16]

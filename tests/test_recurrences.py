@@ -265,6 +265,13 @@ def test_a_product_within_a_sum_is_a_recurrence_for_each_index() -> None:
     assert max(replay(s.before, s.after) for s in steps) < 1e-9
 
 
+def test_a_start_that_does_not_move() -> None:
+    for route in ("differential", "vec"):
+        d = mc.derivative("sum(y[L])", "x", WHERE, {"y[0]": "sign(x)", "y[k+1]": "tanh(W[k]*y[k])"}, route=route)
+        assert str(d) == "zeros(n)" and d.check()
+        assert derivation_errors(d.steps, d.wrt.term) == []
+
+
 def test_fixed_steps_become_powers() -> None:
     """A recurrence that multiplies by what does not change is a power, on both routes."""
     for route in ("differential", "vec"):

@@ -248,8 +248,9 @@ def _through_recurrences(
                     passed_on.append((build.diff(target), value, _innermost_last(target.indices)))
                 start = node.args[0]
                 if targets & set(postorder(start)):
-                    around = _innermost_last(start.indices)
-                    passed_on.append((forward(line.system, start, targets), passed.to_start, around))
+                    moved = forward(line.system, start, targets)
+                    if moved.has_diff:  # step(x) does not move
+                        passed_on.append((moved, passed.to_start, _innermost_last(start.indices)))
         pairs = passed_on
         line.to("adjoint recurrence" if table == "adjoint" else "product of the steps", show(pairs), tuple(conditions))
         pairs = _move_all(line, table, pairs, show)
@@ -295,7 +296,9 @@ def _by_inner_products(line: _Line, where: Variable) -> None:
         return
 
     def show(pairs: list[Pair]) -> Term:
-        return build.add(*(sum_out(build.inner(outside, linear), around) for linear, outside, around in pairs))
+        return build.add(
+            build.ZERO_NUM, *(sum_out(build.inner(outside, linear), around) for linear, outside, around in pairs)
+        )
 
     pairs = _move_all(line, "adjoint", [(line.term, build.ONE_NUM, ())], show)
     pairs = _through_recurrences(line, "adjoint", pairs, targets, show)
@@ -316,7 +319,8 @@ def _by_vec(line: _Line, targets: Iterable[Term], where: Variable) -> None:
         return
 
     def show(pairs: list[Pair]) -> Term:
-        return build.add(*(sum_out(build.mul(outside, build.vec(linear)), around) for linear, outside, around in pairs))
+        parts = (sum_out(build.mul(outside, build.vec(linear)), around) for linear, outside, around in pairs)
+        return build.add(build.zeros(rows), *parts)
 
     start = line.term
     line.to("vec", build.vec(start))

@@ -205,10 +205,10 @@ class Presenter:
     def _last_forms(self, node: Term) -> Iterator[tuple[str, Term, int]]:
         """Other ways to write a part, and the nodes that each must save."""
         if node.op is ops.HAD:
-            turned = [a.args[0] for a in node.args if a.op is ops.TRANSPOSE]
-            if len(turned) > 2:  # all at once, not two by two
+            inside = [a.args[0] for a in node.args if a.op is ops.TRANSPOSE]
+            if len(inside) > 2:  # all at once, not two by two
                 others = [a for a in node.args if a.op is not ops.TRANSPOSE]
-                yield "hadamard-of-transposes", build.had(build.transpose(build.had(*turned)), *others), 0
+                yield "hadamard-of-transposes", build.had(build.transpose(build.had(*inside)), *others), 0
         for applied in self.last_rows.alternatives(node):
             joins = applied.rule.left.op in FLAT or applied.rule.left.op is ops.POW
             yield applied.rule.name, applied.after, 0 if joins else 1

@@ -213,7 +213,7 @@ def power_of(base: Term, exponent: Term) -> Term:
                 ):
                     raise LimitExceeded(f"the number {value}^{power} has more than {MAX_DIGITS} digits")
                 return num(Fraction(value) ** power)
-        if base.op is ops.NUM and base.attr in (0, 1) and power > 0:
+        if (base.op is ops.IND or (base.op is ops.NUM and base.attr in (0, 1))) and power > 0:
             return base
         if isinstance(power, int):
             if base.op is ops.POW:
