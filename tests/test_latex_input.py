@@ -98,6 +98,7 @@ SAME = [
     # definitions
     (r"y_L \quad\text{where } y_0 = x,\; y_{k+1} = \phi(A y_k)", "y[L] where y[0] = x; y[k+1] = phi(A*y[k])"),
     (r"v_1^T v_1 \quad\text{where } v_1 = A x", "v1'*v1 where v1 = A*x"),
+    (r"e_0 - e^{t} x \quad\text{where } e_L = x,\; e_{k-1} = A e_k", "e[0] - exp(t)*x where e[L] = x; e[k-1] = A*e[k]"),
 ]
 
 

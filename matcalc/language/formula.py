@@ -314,9 +314,9 @@ def unit(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
 
 
 def euler(inference: Inference, node: Node, frame: Frame) -> Task[Shape]:
-    """``e^x`` is exp(x), of a matrix its exponential, unless e is declared."""
-    exponent = node.parts[2]
-    if inference.found("e", frame) is not None:
+    """``e^x`` is exp(x), of a matrix its exponential, unless e is declared; a recurrence has no powers."""
+    exponent, declared_e = node.parts[2], inference.found("e", frame)
+    if declared_e is not None and declared_e.kind != "recurrence":
         frame.how[node] = Node("power", node.parts, node.start, node.end)
         declared: Shape = yield inference.shape(frame.how[node], frame)
         return declared
