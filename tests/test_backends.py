@@ -22,7 +22,8 @@ from matcalc.terms import ops
 from matcalc.terms.dims import Name
 from matcalc.terms.symbols import Unknown
 from matcalc.terms.walk import postorder
-from test_numpy_code import CASES, RECURRENCES, arguments, shaped
+from numpy_terms import arguments, shaped
+from test_numpy_code import CASES, RECURRENCES
 
 OTHERS = [name for name in ("jax", "torch") if find_spec(name)]
 """JAX and PyTorch are in the extra of the tests; without one of them the rest is tested."""

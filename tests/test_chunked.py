@@ -14,7 +14,7 @@ import pytest
 import matcalc as mc
 from matcalc.errors import MatcalcError
 from matcalc.numeric.sample import sample
-from test_numpy_code import arguments
+from numpy_terms import arguments
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 3))

@@ -20,7 +20,8 @@ from matcalc.terms import build as b
 from matcalc.terms import ops
 from matcalc.terms.dims import Name, dim
 from matcalc.terms.symbols import Symbol
-from test_numpy_code import CASES, RECURRENCES, arguments, shaped
+from numpy_terms import arguments, shaped
+from test_numpy_code import CASES, RECURRENCES
 
 RNG = np.random.default_rng(0)
 SPECIAL = np.array([0.0, 0.3, -0.3, 1.0, -1.0, 5.0, -5.0, 1e3, -1e3, 1e308, -1e308, 1e-310, np.inf, -np.inf, np.nan])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-import pickle
 import re
 import subprocess
 import sys
-import traceback
 from fractions import Fraction
 from itertools import pairwise
 
@@ -16,151 +14,69 @@ import numpy as np
 import pytest
 
 import matcalc as mc
-from matcalc.compile.function import GeneratedFunction, compile_numpy
+from matcalc.compile.function import compile_numpy
 from matcalc.compile.source import to_numpy
 from matcalc.errors import MatcalcError, ShapeError
-from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.functions import FUNCTIONS
-from matcalc.numeric.sample import PROFILES, sample
+from matcalc.numeric.sample import PROFILES
 from matcalc.terms import build as b
 from matcalc.terms import ops
 from matcalc.terms import spectral as sp
-from matcalc.terms.dims import ONE, UNBOUNDED, ZERO, Index, Name, SizeAt, dim
-from matcalc.terms.symbols import Family, Loop, Symbol, Unknown
+from matcalc.terms.dims import ONE, ZERO, Index, Name, SizeAt, dim
+from matcalc.terms.symbols import Family
 from matcalc.terms.term import make
 from matcalc.terms.walk import postorder
-
-m, n, p, N, L = (dim(name) for name in ("m", "n", "p", "N", "L"))
-
-
-def variable(name, rows=1, cols=1, *facts, role="variable"):
-    return b.sym(Symbol(name, dim(rows), dim(cols), frozenset(facts), role))
-
-
-A, B, C = variable("A", m, n), variable("B", n, m), variable("C", m, n)
-S, R, Q = variable("S", n, n), variable("R", 1, n), variable("Q", n, n, "posdef")
-x, y, z, s, t = variable("x", n), variable("y", m), variable("z", n), variable("s"), variable("t")
-w = variable("w", n, 1, "positive")
-I1, J = Index(1, ONE, N), Index(2, ONE, N)
-X, P = Family("X", I1, n, ONE), Family("P", I1, n, n)
-K0 = Index(1, dim(0), L - 1)
-W = Family("W", K0, dim(SizeAt("h", dim(K0) + 1)), dim(SizeAt("h", dim(K0))))
-V = Family("v", K0, dim(SizeAt("h", dim(K0) + 1)), ONE)
-TWO = b.num(2)
-phi = Unknown("phi", 0)
-
-
-def row(term):
-    return b.transpose(term)
-
-
-def recurrence(body, start, first, at, step=1, rows=None, cols=None, level=90):
-    """The state at ``at``; ``body`` makes the next state of the index and the state."""
-    index = Index(level, dim(first), UNBOUNDED if step > 0 else -UNBOUNDED, step)
-    sides = (side(dim(index)) if side else given for side, given in ((rows, start.rows), (cols, start.cols)))
-    slot = Symbol(f"previous{level}", *sides, frozenset(), "state")
-    return b.state(Loop(index, step, dim(first), dim(at), slot), start, body(dim(index), b.sym(slot)))
-
-
-def over(lo, hi, body, level=80):
-    """A sum over an index."""
-    index = Index(level, dim(lo), dim(hi))
-    return b.sum_over(index, body(dim(index)))
-
-
-def gram(index):
-    return b.mul(b.member(X, index), row(b.member(X, index)))
-
-
-def down(body):
-    index = Index(1, N, ONE)
-    return b.prod_over(index, body(index), -1)
-
-
-def width(k):
-    return dim(SizeAt("h", dim(k)))
-
-
-x0, target, T = variable("x", width(0)), variable("t", width(L)), dim("T")
-dphi = phi.derivative()
-UP = Family("U", Index(1, ONE, T), n, ONE)
-
-
-def layer(k):
-    return b.member(W, k)
-
-
-def network(at):
-    """A network without biases: y[k+1] = phi(W[k]*y[k])."""
-    return recurrence(lambda k, y: b.fun(phi, b.mul(layer(k), y)), x0, 0, at, rows=width)
-
-
-def slope(k):
-    return b.fun(dphi, b.mul(layer(k), network(k)))
-
-
-def back(at):
-    """The adjoint of the network: e[L] = y[L] - t; e[k-1] = W[k-1]'*(e[k] .* phi'(W[k-1]*y[k-1]))."""
-    start = b.sub(network(L), target)
-    return recurrence(lambda k, e: b.mul(row(layer(k - 1)), b.had(e, slope(k - 1))), start, L, at, -1, rows=width)
-
-
-def before(at):
-    """The adjoint before the functions, as textbooks have it: it starts at the last layer."""
-    start = b.had(b.sub(network(L), target), slope(L - 1))
-    return recurrence(lambda k, e: b.had(b.mul(row(layer(k)), e), slope(k - 1)), start, L - 1, at, -1, rows=wider)
-
-
-def wider(k):
-    return width(k + 1)
-
-
-def shared(at, start=None):
-    """A recurrent network: y[k+1] = tanh(S*y[k] + x)."""
-    return recurrence(lambda k, y: b.fun("tanh", b.add(b.mul(S, y), x)), start or z, 0, at)
-
-
-def shared_back(at, start=None):
-    one = b.ones(n)
-
-    def body(k, e):
-        return b.mul(row(S), b.had(e, b.sub(one, b.power_of(shared(k, start), TWO))))
-
-    return recurrence(body, shared(T, start), T, at, -1)
-
-
-def through_time(start=None):
-    """The gradient of a shared parameter, a sum over the steps."""
-    return over(0, T - 1, lambda k: b.mul(shared_back(k + 1, start), row(shared(k, start))))
-
-
-def bound_twice(at):
-    """The body holds a recurrence that starts at the state of the outer one."""
-    inner = lambda k, y: recurrence(lambda j, u: b.fun("sin", b.add(u, b.scale(b.integer(k), y))), y, 0, 2)  # noqa: E731
-    return recurrence(inner, z, 0, at, level=95)
-
-
-def once(at):
-    """A recurrence whose step uses members that end one before the last state."""
-    return recurrence(lambda k, y: b.fun("tanh", b.add(b.fun("sin", y), b.member(UP, k + 1))), x, 0, at, level=97)
-
-
-PLACES = (n, ONE, ONE, ONE)
-
-
-def two(at):
-    """Coupled states, a vector and a scalar."""
-
-    def body(k, u):
-        v, q = b.part(u, 0, PLACES), b.part(u, 1, PLACES)
-        return b.joint(b.add(b.mul(S, v), b.scale(q, z)), b.add(b.times(q, s), b.mul(row(x), v)))
-
-    return recurrence(body, b.joint(x, t), 0, at, rows=lambda _: n + 1)
-
-
-def guarded(relation, left, right, term):
-    return b.smul(b.indicator(relation, left, right), term)
-
+from numpy_terms import (
+    I1,
+    K0,
+    PLACES,
+    TWO,
+    UP,
+    A,
+    B,
+    C,
+    J,
+    L,
+    N,
+    P,
+    Q,
+    R,
+    S,
+    T,
+    V,
+    W,
+    X,
+    back,
+    before,
+    bound_twice,
+    compare,
+    down,
+    gram,
+    guarded,
+    layer,
+    m,
+    n,
+    network,
+    once,
+    over,
+    p,
+    phi,
+    recurrence,
+    row,
+    s,
+    shared,
+    shared_back,
+    slope,
+    t,
+    through_time,
+    two,
+    variable,
+    w,
+    x,
+    x0,
+    y,
+    z,
+)
 
 RECURRENCES = {
     "last state": network(L),
@@ -474,56 +390,6 @@ def test_the_cases_hold_the_operator(op):
     assert any(t.op is op for term in CASES[op] for t in postorder(term))
 
 
-def shaped(array, rows, cols):
-    """An array as the user gives it: a scalar a float, a column or row as it is declared."""
-    if rows is ONE and cols is ONE:
-        return float(array[0, 0])
-    return array[:, 0] if cols is ONE else array
-
-
-def arguments(term, env, inputs=()):
-    """Keyword arguments with the values that ``env`` has."""
-    given = {}
-    for node in postorder(term, *inputs):
-        if node.op is ops.SYM and node.attr.role == "state":
-            continue
-        if node.op is ops.SYM:
-            given[node.attr.name] = shaped(env.symbols[node.attr], node.rows, node.cols)
-        elif node.op is ops.MEMBER:
-            family = node.attr.family
-            values = range(env.size(family.index.lo), env.size(family.index.hi) + 1)
-            members = [shaped(np.asarray(env.member(family, at)), family.rows, family.cols) for at in values]
-            given[family.name] = members if family.rows.indices else np.array(members)
-            if not members and not family.rows.indices:
-                sides = (env.size(family.rows), env.size(family.cols))
-                given[family.name] = np.zeros((0, *(sides[: 1 if family.cols is ONE else 2])))
-        elif isinstance(node.attr, Unknown):
-            order, function = node.attr.order, env.functions[node.attr.name]
-            prefix = ("", "d", "d2", "d3")[order]
-            given[prefix + node.attr.name] = lambda v, order=order, function=function: function(v, order)
-    given |= {atom.name: value for atom, value in env.sizes.items() if isinstance(atom, Name)}
-    for name, sizes in env.indexed.items():
-        given[name] = {at: sizes(at) for at in range(-2, 9)}
-    return given
-
-
-def compare(term, profile="distinct", seed=0, inputs=None, form="array", sizes=None):
-    env = sample([term, *(inputs or [])], seed, profile=profile, sizes=sizes)
-    function = compile_numpy(term, "f", inputs, form)
-    given = arguments(term, env, inputs or ())
-    found = function(**{name: given[name] for name in function.arguments})
-    expected = evaluate(term, env)
-    if form == "array":
-        expected = shaped(expected, term.rows, term.cols)
-    if np.ndim(expected) == 0:
-        assert type(found) is float
-    else:
-        assert found.dtype == float
-    assert np.shape(found) == np.shape(expected), function.source
-    assert np.allclose(found, expected, rtol=1e-10, atol=1e-10, equal_nan=True), function.source
-    return function
-
-
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("op, at", [(op, i) for op, terms in CASES.items() for i in range(len(terms))])
 def test_against_the_oracle(op, at, profile):
@@ -671,175 +537,6 @@ def test_many_results_share_their_work():
     found = function(S=2 * np.eye(2), x=[1, 2])
     assert found["value"] == 1.0
     assert np.array_equal(found["gradient"], [0.5, 1.0])
-
-
-# ---------------------------------------------------------------- sizes
-
-
-@pytest.mark.parametrize(
-    "term, inputs, expected",
-    [
-        (b.eye(n), [A], ["A"]),
-        (b.eye(n), [A, x], ["A"]),
-        (b.eye(n), None, ["n"]),
-        (b.eye(n), [t], ["n"]),
-        (b.mul(TWO, x), [A, x], ["x"]),
-        (b.zeros(m, n), [x, y], ["x", "y"]),
-        (b.mpow(S, "k"), [S], ["S", "k"]),
-        (b.sum_over(I1, b.member(X, I1)), None, ["X"]),
-        (b.divide(x, b.integer("N")), [b.member(X, 1)], ["X", "x"]),
-        (b.fun(phi.derivative(), x), None, ["dphi", "x"]),
-        (b.scale(b.integer("m"), b.ones(SizeAt("h", dim(1)))), None, ["h", "m"]),
-        (b.ones(SizeAt("h", dim(1))), [b.member(W, 0)], ["W"]),
-        (b.add(b.num(1), b.num(1)), None, []),
-    ],
-)
-def test_arguments(term, inputs, expected):
-    function = compile_numpy(term, inputs=inputs)
-    assert list(function.arguments) == expected
-    compare(term, inputs=inputs)
-
-
-HALF = n * (n + 1) / 2
-
-
-@pytest.mark.parametrize(
-    "source, wanted", [(n - 1, n), (2 * n + 3, n), (HALF, n), (m * n, n), (n / 2, n), (n * n, n), (m + n, m)], ids=str
-)
-def test_sizes_are_solved_for(source, wanted):
-    known = b.total(y) if wanted is n else b.total(x)
-    term = b.mul(known, b.total(variable("u", source)), b.eye(wanted))
-    function = compare(term)
-    assert list(function.arguments) == sorted(["u", str(known.args[0].attr.name)])
-
-
-def test_a_family_counted_from_zero():
-    function = compile_numpy(b.integer("L"), inputs=[b.member(V, 0)])
-    assert function(v=[[1, 2], [3], [4, 5, 6]]) == 3.0
-
-
-def test_wrong_shapes_are_refused():
-    function = compile_numpy(b.had(x, z))
-    with pytest.raises(ValueError, match=r"z has the shape \(1,\), but \(3,\) is needed"):
-        function(x=[1, 2, 3], z=[1])
-    with pytest.raises(ValueError, match="S has the shape"):
-        compile_numpy(b.mul(S, x))(S=np.ones((2, 3)), x=[1, 2])
-
-
-def test_columns_may_be_given_as_matrices():
-    assert np.array_equal(compile_numpy(b.mul(TWO, x))(x=[[1], [2]]), [2.0, 4.0])
-
-
-def test_integers_are_taken_as_floats():
-    assert np.allclose(compile_numpy(b.power_of(x, b.num(-1)))(x=[1, 2]), [1, 0.5])
-    assert np.allclose(compile_numpy(b.inv(S))(S=[[2, 0], [0, 4]]), np.diag([0.5, 0.25]))
-
-
-def test_the_result_is_not_the_input():
-    given = np.ones((2, 3))
-    for term in (A, row(A)):
-        found = compile_numpy(term)(A=given)
-        found[:] = 0
-    assert given.all()
-
-
-# ---------------------------------------------------------------- names
-
-
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("λ", "lambda_"),
-        ("lambda", "lambda_"),
-        ("Σ", "Sigma"),
-        ("σ", "sigma"),
-        ("x₁", "x1"),
-        ("np", "np_"),
-        ("t0", "t0"),
-        ("range", "range_"),
-        ("float", "float_"),
-        ("special", "special_"),
-        ("x̂", "x"),
-        ("ϕ", "phi"),
-        ("i", "i"),
-        ("x'", "x_prime"),
-    ],
-)
-def test_names_become_ascii(name, expected):
-    u = variable(name, n)
-    family = Family("Y", I1, n, ONE)
-    shared = b.fun("erf", b.mul(S, u))
-    term = b.sum_over(I1, b.add(b.had(shared, b.member(family, I1)), shared))
-    function = compile_numpy(term, "f")
-    assert expected in function.arguments
-    env = sample(term, 0)
-    given = arguments(term, env)
-    found = function(**{k: v for k, v in given.items() if k not in ("n", "N")})
-    assert np.allclose(found, evaluate(term, env)[:, 0])
-    assert function.source.split('"""')[0].isascii()
-
-
-def test_names_that_clash():
-    one, other = variable("T", n), variable("T", n, 1, "positive")
-    function = compile_numpy(b.add(b.mul(TWO, one), other))
-    assert list(function.arguments) == ["T", "T_"]
-    size = b.scale(b.integer("T"), one)
-    assert list(compile_numpy(size).arguments) == ["T", "T_"]
-    assert np.array_equal(compile_numpy(size)(T=[1, 2], T_=3), [3, 6])
-    greek = compile_numpy(b.add(variable("σ"), variable("sigma")))
-    assert len(greek.arguments) == 2
-
-
-def test_a_hidden_variable_is_the_variable():
-    hidden = variable("S", n, n, role="hidden")
-    function = compile_numpy(b.mul(variable("S", n, n, "posdef"), hidden))
-    assert list(function.arguments) == ["S"]
-
-
-def test_a_function_named_like_a_keyword():
-    function = compile_numpy(t, "lambda")
-    assert function.name == "lambda_"
-    assert function(t=2) == 2.0
-
-
-# ---------------------------------------------------------------- the object
-
-
-def test_missing_and_unknown_arguments_are_named():
-    function = compile_numpy(b.mul(A, x), inputs=[A, x, y])
-    with pytest.raises(MatcalcError, match="missing A; unknown q"):
-        function(x=[1], q=3)
-    assert np.array_equal(function(A=[[1, 1]], x=[1, 2], y=[5]), [3.0])
-    assert compile_numpy(t, accept=["extra"])(t=1, extra=2) == 1.0
-
-
-def test_pickling_keeps_everything():
-    function = compile_numpy(b.scale(variable("λ"), A), "g", inputs=[A, x])
-    again = pickle.loads(pickle.dumps(function))
-    assert isinstance(again, GeneratedFunction)
-    assert (again.source, again.name, again.accept) == (function.source, "g", function.accept)
-    assert np.array_equal(again(A=[[1, 2]], λ=2, x=0), [[2.0, 4.0]])
-
-
-def test_source_and_documentation_are_found():
-    function = compile_numpy(b.mul(A, x))
-    assert "A: (m, n)" in (function.__doc__ or "")
-    assert "f(A, x)" in repr(function)
-    assert inspect.getsource(function._function) in function.source
-    with pytest.raises(ValueError) as raised:
-        function(A=[[1, 2]], x=[1])
-    assert '_shaped("x", x, (n,))' in "".join(traceback.format_tb(raised.value.__traceback__))
-
-
-def test_refusals():
-    with pytest.raises(MatcalcError, match="differential"):
-        to_numpy(b.diff(A))
-    with pytest.raises(MatcalcError, match="index"):
-        to_numpy(b.member(X, I1))
-    with pytest.raises(MatcalcError, match="no form"):
-        to_numpy(A, form="flat")
-    with pytest.raises(MatcalcError, match="besselj"):
-        to_numpy(b.fun("besselj", t))
 
 
 # ---------------------------------------------------------------- recurrences

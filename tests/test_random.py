@@ -16,12 +16,12 @@ from matcalc.compile.function import compile_numpy
 from matcalc.language.functions import FUNCTIONS, SPECIAL
 from matcalc.numeric.evaluate import evaluate
 from matcalc.numeric.sample import sample
+from numpy_terms import arguments, shaped
 from randomized.checks import check
 from randomized.execution import traced
 from randomized.generate import LABELS
 from randomized.problems import random_problem
 from randomized.shrink import shrunk
-from test_numpy_code import arguments, shaped
 
 BATCHES, EACH = 10, 10
 

@@ -206,7 +206,7 @@ class Presenter:
         """Other ways to write a part, and the nodes that each must save."""
         if node.op is ops.HAD:
             inside = [a.args[0] for a in node.args if a.op is ops.TRANSPOSE]
-            if len(inside) > 2:  # all at once, not two by two
+            if len(inside) > 2:  # the row of this name for all of them at once: two by two there are too many ways
                 others = [a for a in node.args if a.op is not ops.TRANSPOSE]
                 yield "hadamard-of-transposes", build.had(build.transpose(build.had(*inside)), *others), 0
         for applied in self.last_rows.alternatives(node):
